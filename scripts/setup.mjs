@@ -1,0 +1,102 @@
+// Everything between a clean clone and a running Fondaco; needs nothing but Node and npm, and costs milliseconds when nothing is to be done.
+//   node scripts/setup.mjs              node_modules
+//   node scripts/setup.mjs --servers    … and the Debian packages that the system tests drive
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { accessSync, constants, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const NODE_MIN = [20, 19];
+const root = fileURLToPath(new URL('..', import.meta.url));
+const stampFile = join(root, 'node_modules', '.fondaco-setup');
+
+/** Debian packages that tests drive, each with a program that tells whether it is there, and what is skipped without it. */
+const SERVERS = [{ package: 'iproute2', program: 'ip', for: 'tests that take a network away' }];
+
+checkNode();
+installModules();
+if (process.argv.includes('--servers')) installServers();
+
+function checkNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1])) return;
+  fail(
+    `Fondaco needs Node ${NODE_MIN.join('.')} or newer, got ${process.versions.node}. Install one from nodejs.org or with your version manager.`,
+  );
+}
+
+function installModules() {
+  const lock = readFileSync(join(root, 'package-lock.json'));
+  // The platform belongs to the stamp: a node_modules carried into a container holds the wrong native parts.
+  const stamp = `${createHash('sha256').update(lock).digest('hex')} ${process.platform}-${process.arch}\n`;
+  const stamped = existsSync(stampFile) ? readFileSync(stampFile, 'utf8') : undefined;
+  if (stamped === stamp) return;
+  if (stamped === undefined && matchesLock(JSON.parse(lock.toString()))) return void writeFileSync(stampFile, stamp);
+
+  const started = Date.now();
+  process.stdout.write('setup: installing the packages of package-lock.json (npm ci) …');
+  const { command, args } = npm(['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']);
+  const done = spawnSync(command, args, { cwd: root, encoding: 'utf8', shell: process.platform === 'win32' && command === 'npm' });
+  process.stdout.write(done.status === 0 ? ` done in ${Math.ceil((Date.now() - started) / 1000)} s\n` : ' failed\n');
+  if (done.status !== 0) fail(`npm ci failed: ${done.error ? done.error.message : `${done.stdout}${done.stderr}`.trim()}`);
+  writeFileSync(stampFile, stamp);
+}
+
+/** Whether a node_modules without our stamp (somebody ran npm by hand) holds exactly what the lock asks for; then it is left alone. */
+function matchesLock(lock) {
+  const hidden = join(root, 'node_modules', '.package-lock.json');
+  if (!existsSync(hidden)) return false;
+  const installed = JSON.parse(readFileSync(hidden, 'utf8')).packages;
+  const wanted = Object.entries(lock.packages).filter(([path]) => path !== '');
+  const isThere = ([path, entry]) =>
+    installed[path] === undefined ? entry.optional === true : installed[path].version === entry.version && existsSync(join(root, path));
+  return wanted.every(isThere) && Object.keys(installed).every((path) => lock.packages[path] !== undefined);
+}
+
+function installServers() {
+  const missing = SERVERS.filter((server) => !isOnPath(server.program));
+  if (missing.length === 0) return;
+  const packages = missing.map((server) => server.package);
+  const skipped = missing.map((server) => `${server.package} (for ${server.for})`).join(', ');
+  if (!isOnPath('apt-get')) return say(`not installed, tests that need it are skipped: ${skipped}. Install it with your package manager.`);
+  if (process.getuid?.() !== 0)
+    return say(`not root, tests that need it are skipped: ${skipped}. As root: apt-get install ${packages.join(' ')}`);
+
+  say(`installing ${packages.join(', ')} (apt-get) …`);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  try {
+    execFileSync('apt-get', ['update', '-qq'], { env, stdio: 'pipe' });
+    execFileSync('apt-get', ['install', '-qq', '-y', '--no-install-recommends', ...packages], { env, stdio: 'pipe' });
+  } catch (error) {
+    say(`apt-get failed, tests that need it are skipped: ${skipped}.\n${String(error.stderr ?? error.message).trim()}`);
+  }
+}
+
+function isOnPath(program) {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin'].filter((folder) => folder !== '');
+  return folders.some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** The npm that runs this script, if one does: another on the path may be another version. */
+function npm(args) {
+  const running = process.env.npm_execpath;
+  if (running !== undefined && basename(running) === 'npm-cli.js') return { command: process.execPath, args: [running, ...args] };
+  return { command: 'npm', args };
+}
+
+function say(text) {
+  console.log(`setup: ${text}`);
+}
+
+function fail(text) {
+  console.error(`setup: ${text}`);
+  process.exit(1);
+}
