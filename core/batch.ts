@@ -1,0 +1,56 @@
+/** What a recorder hands over at a time, and what it is answered: fondaco.v1.Batch and BatchReply, as plain values. */
+import type { Lane } from './lane.ts';
+
+/** Seqs first to last, both included. */
+export interface SeqRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Seqs that their sender lost, and why. */
+export interface LostRange extends SeqRange {
+  readonly cause: LossCause;
+}
+
+/** Why something is missing. */
+export type LossCause = 'memory-full' | 'spool-full' | 'corrupt' | 'restored' | 'rejected' | 'budget' | 'age' | 'purged' | 'killed';
+
+/**
+ * Events take the seqs after `after` that `lost` does not name, in order.
+ */
+export interface Batch {
+  /** 16 bytes, a UUIDv7. */
+  readonly series: Uint8Array;
+  /** The lane that the series was recorded in; the proxy chooses the journal's lane itself. */
+  readonly lane: Lane;
+  readonly after: number;
+  /** UUID of the journal that settled `after`; '' if nothing was settled yet. */
+  readonly settledBy: string;
+  /** The sender no longer holds what lies between the receiver's last and `after`. */
+  readonly isGone: boolean;
+  readonly lost: readonly LostRange[];
+  readonly events: readonly Uint8Array[];
+  /** Nothing more will come: the row may be freed. */
+  readonly isClosing: boolean;
+  /** Who sends, for messages to people. */
+  readonly sender: { readonly node: string; readonly component: string };
+}
+
+export interface BatchReply {
+  readonly series: Uint8Array;
+  /** Every seq up to this is stored, rejected or declared lost. */
+  readonly settled: number;
+  /** UUID of the journal that answers. */
+  readonly journal: string;
+  /** Nothing was stored: go back and send from here. */
+  readonly expected?: number;
+  /** Nothing was stored: the journal has no room; try again after this time. */
+  readonly throttleMs?: number;
+  readonly rejections: readonly Rejection[];
+}
+
+export interface Rejection {
+  readonly seq: number;
+  /** Field, expected, got. */
+  readonly reason: string;
+}

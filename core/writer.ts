@@ -1,0 +1,31 @@
+import type { DecodedEvent } from './event-codec.ts';
+import type { Lane } from './lane.ts';
+
+/** A destination's client: writes one batch; knows nothing of retries, order or cursors. */
+export interface Writer {
+  /**
+   * Called with batches of one lane, in order, at most one at a time per lane. Resolves when the destination has taken the whole batch
+   * over. A batch may come again, in the same or other cuts. Rejects with a FondacoError whose code says what to do:
+   * UNAVAILABLE (keep, try again), REFUSED (pause, keep everything), REJECTED (an event in it, never); anything else counts as UNAVAILABLE.
+   * When `signal` is aborted it stops as soon as it can and rejects.
+   */
+  write(batch: readonly Delivery[], signal: AbortSignal): Promise<void>;
+  close?(): Promise<void>;
+}
+
+/** One event for one writer. */
+export interface Delivery {
+  readonly event: DecodedEvent;
+  readonly delivery: DeliveryNumber;
+  /** Names the entry for ever: positions may be used again after a loss, an epoch's birth never. For idempotency keys, and nothing else is. */
+  readonly entry: { readonly epoch: number; readonly birth: number; readonly position: number };
+}
+
+/** Where the event stands in what this writer is sent: seq counts the entries that matched its filter, so a gap is a loss. */
+export interface DeliveryNumber {
+  readonly writer: string;
+  readonly lane: Lane;
+  /** UUID. */
+  readonly series: string;
+  readonly seq: number;
+}

@@ -1,0 +1,25 @@
+/**
+ * What a journal needs of a disk: an ordered map of bytes with atomic, synced batches. Two are here: LevelDB (level-disk.ts) and one in
+ * memory that can be made to fail (memory-disk.ts). The journal's own rules are above it, and so the same for both.
+ */
+export interface Disk {
+  /** Applies all operations or none, and resolves when they are on stable storage. After a rejection the disk must be closed and reopened. */
+  write(operations: readonly DiskOperation[]): Promise<void>;
+  get(key: Buffer): Promise<Buffer | undefined>;
+  /** Pairs with from <= key < to, in order, as of one moment; backwards with `reverse`. */
+  scan(from: Buffer, to: Buffer, options?: { reverse?: boolean; limit?: number }): AsyncIterable<readonly [Buffer, Buffer]>;
+  /** All pairs of several ranges as of one and the same moment. */
+  scanAll(ranges: readonly (readonly [Buffer, Buffer])[]): Promise<(readonly [Buffer, Buffer])[]>;
+  /** Removes keys with from <= key < to. Neither atomic nor synced: only for what is given up already. */
+  clear(from: Buffer, to: Buffer): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DiskOperation {
+  readonly key: Buffer;
+  /** `undefined` deletes. */
+  readonly value: Buffer | undefined;
+}
+
+/** Opens the same stored content again each time it is called. Rejects FULL or UNAVAILABLE, or CORRUPT. */
+export type OpenDisk = () => Promise<Disk>;

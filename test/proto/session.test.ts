@@ -1,0 +1,191 @@
+import { assert } from 'chai';
+import { uuidV7Bytes } from '../../core/uuid.ts';
+import { frameEvents } from '../../proto/batch-codec.ts';
+import { Bell } from '../../core/bell.ts';
+import { SendWindow } from '../../proto/send-window.ts';
+import { runSession, type Cut, type CutLimits, type LinkState, type OutgoingSeries } from '../../proto/session.ts';
+import { eventually, FakeClock } from '../support/fake-clock.ts';
+import { ScriptedProxy } from '../support/scripted-proxy.ts';
+
+describe('proto/session', () => {
+  let proxies: ScriptedProxy[] = [];
+  let sessions: { stop: AbortController; done: Promise<void> }[] = [];
+
+  afterEach(async () => {
+    for (const { stop, done } of sessions) {
+      stop.abort();
+      await done;
+    }
+    for (const proxy of proxies) proxy.stop();
+    proxies = [];
+    sessions = [];
+  });
+
+  async function proxy(): Promise<ScriptedProxy> {
+    const started = await ScriptedProxy.start();
+    proxies.push(started);
+    return started;
+  }
+
+  function run(addresses: readonly string[], series: readonly Numbers[], random = () => 0.5) {
+    const clock = new FakeClock();
+    const bell = new Bell();
+    const links: string[] = [];
+    const stop = new AbortController();
+    const onLink = (link: LinkState, address: string): void => void links.push(`${link.state} ${addresses.indexOf(address)}`);
+    const sender = { node: 'n', component: 'c' };
+    const done = runSession({ proxies: addresses, sender, series: () => series, bell, clock, random, onLink }, stop.signal);
+    sessions.push({ stop, done });
+    return { clock, bell, links };
+  }
+
+  it('keeps at most 64 batches and 4 MiB on their way', async () => {
+    const silent = await proxy();
+    silent.script = () => 'hang';
+    const many = new Numbers('normal', 100_000);
+    run([silent.address], [many]);
+    await eventually(() => many.window.inFlight === 64, 'the window is full');
+    const large = await proxy();
+    large.script = () => 'hang';
+    const big = new Numbers('normal', 100_000, 300 * 1024);
+    run([large.address], [big]);
+    await eventually(() => big.window.inFlight > 3, 'the other window is full');
+    assert.isAtMost(big.window.sent * 300 * 1024, 5 * 1024 * 1024);
+  });
+
+  it('sends urgent series first, and lets the others move', async () => {
+    const taking = await proxy();
+    const [urgent, normal] = [new Numbers('urgent', 10), new Numbers('normal', 10)];
+    run([taking.address], [urgent, normal]);
+    await eventually(() => urgent.window.settled === 10 && normal.window.settled === 10, 'both are settled');
+    const lanes = taking.batches.map((batch) => (batch.lane === 'urgent' ? 'u' : 'n')).join('');
+    assert.strictEqual(lanes.slice(0, 15), 'uuuunuuuunuunnn');
+  });
+
+  it('names itself in the first batch of a stream only', async () => {
+    const taking = await proxy();
+    const numbers = new Numbers('normal', 3);
+    run([taking.address], [numbers]);
+    await eventually(() => numbers.window.settled === 3, 'they are settled');
+    assert.deepEqual(
+      taking.batches.map((batch) => batch.sender.component),
+      ['c', '', ''],
+    );
+  });
+
+  it('gives up a proxy that says nothing for 10 s, and goes on at the next', async () => {
+    const [silent, taking] = [await proxy(), await proxy()];
+    silent.script = () => 'hang';
+    const numbers = new Numbers('normal', 5);
+    const { clock, links } = run([silent.address, taking.address], [numbers]);
+    await eventually(() => silent.batches.length > 0 && numbers.window.inFlight === 5, 'everything is on its way');
+    await clock.advance(9_000);
+    assert.deepEqual(links, ['connecting 0']);
+    await clock.advance(1_000);
+    await eventually(() => numbers.window.settled === 5, 'the other has settled');
+    assert.deepEqual(links, ['connecting 0', 'down 0', 'connecting 1', 'up 1']);
+  });
+
+  it('tries all proxies, then waits, longer each time, with jitter, and begins again after a success', async () => {
+    const [one, two] = [await proxy(), await proxy()];
+    one.stop();
+    two.stop();
+    const numbers = new Numbers('normal', 1);
+    const { clock, links, bell } = run([one.address, two.address], [numbers], () => 1 - 1e-9);
+    const waits: number[] = [];
+    for (let round = 1; round <= 8; round++) {
+      await eventually(() => links.filter((link) => link.startsWith('down')).length === round * 2 && clock.sleeping > 0, 'both were tried');
+      waits.push(clock.nextMs!);
+      await clock.advance(clock.nextMs!);
+    }
+    assert.deepEqual(waits, [100, 200, 400, 800, 1600, 3200, 6400, 10_000]);
+    await eventually(() => clock.sleeping > 0 && clock.nextMs === 10_000, 'it waits');
+    await one.start();
+    await clock.advance(10_000);
+    await eventually(() => numbers.window.settled === 1, 'it is settled');
+    one.stop();
+    links.length = 0;
+    numbers.last = 2;
+    bell.ring();
+    await eventually(() => links.filter((link) => link.startsWith('down')).length >= 2 && clock.nextMs === 100, 'it began again');
+  });
+
+  it('waits before it tries a throttled series again, and no longer than it was asked to', async () => {
+    const full = await proxy();
+    full.script = (_, index) => (index === 0 ? { throttleMs: 700 } : 'take');
+    const numbers = new Numbers('normal', 1);
+    const { clock } = run([full.address], [numbers]);
+    await eventually(() => clock.nextMs === 700, 'it waits');
+    await clock.advance(699);
+    assert.lengthOf(full.batches, 1);
+    await clock.advance(1);
+    await eventually(() => numbers.window.settled === 1, 'it is settled');
+  });
+
+  it('half-closes the stream after half a second with nothing to do, and opens another for more', async () => {
+    const taking = await proxy();
+    const numbers = new Numbers('normal', 1);
+    const { clock, bell, links } = run([taking.address], [numbers]);
+    await eventually(() => numbers.window.settled === 1 && clock.nextMs === 500, 'it lingers');
+    assert.strictEqual(taking.openStreams, 1);
+    await clock.advance(500);
+    await eventually(() => taking.openStreams === 0, 'the stream has ended');
+    numbers.last = 2;
+    bell.ring();
+    await eventually(() => numbers.window.settled === 2, 'the next is settled');
+    assert.strictEqual(taking.streams, 2);
+    assert.deepEqual(links, ['connecting 0', 'up 0', 'up 0'], 'over the same connection');
+  });
+
+  it('treats a disk that cannot be read as a failed link: tries again later', async () => {
+    const taking = await proxy();
+    const numbers = new Numbers('normal', 1);
+    let failures = 1;
+    numbers.fault = () => (failures-- > 0 ? new Error('EIO') : undefined);
+    const { clock, links } = run([taking.address], [numbers]);
+    await eventually(() => links.includes('down 0') && clock.sleeping > 0, 'it has failed');
+    await clock.advance(100);
+    await eventually(() => numbers.window.settled === 1, 'it is settled');
+  });
+
+  it('gives up a link whose replies are of another series', async () => {
+    const wrong = await proxy();
+    const numbers = new Numbers('normal', 1);
+    const take = wrong.model.take.bind(wrong.model);
+    let isWrong = true;
+    wrong.model.take = (batch) => ({ ...take(batch), ...(isWrong ? { series: Buffer.alloc(16) } : {}) });
+    const { clock, links } = run([wrong.address], [numbers]);
+    await eventually(() => links.includes('down 0') && clock.sleeping > 0, 'it has failed');
+    isWrong = false;
+    await clock.advance(100);
+    await eventually(() => numbers.window.settled === 1, 'it is settled');
+  });
+});
+
+/** A series of events `1`, `2`, …, one a batch, made when they are read. */
+class Numbers implements OutgoingSeries {
+  readonly window: SendWindow;
+  last: number;
+  fault: () => Error | undefined = () => undefined;
+  readonly #bytes: number;
+
+  constructor(lane: 'urgent' | 'normal', last: number, bytes = 1) {
+    this.window = new SendWindow({ series: uuidV7Bytes(0), lane });
+    this.last = last;
+    this.#bytes = bytes;
+  }
+
+  get hasMore(): boolean {
+    return this.window.sent < this.last;
+  }
+
+  read(_limits: CutLimits): Cut | undefined | Promise<Cut> {
+    if (!this.hasMore) return undefined;
+    const fault = this.fault();
+    if (fault) return Promise.reject(fault);
+    const seq = this.window.sent + 1;
+    return { last: seq, events: frameEvents([Buffer.from(`${seq}`.padEnd(this.#bytes))]), lost: [] };
+  }
+
+  replied(): void {}
+}
