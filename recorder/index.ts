@@ -1,0 +1,10 @@
+/** `fondaco/recorder`: the library that agents embed. Loads gRPC, and LevelDB only when it first has to spill. */
+export { FondacoError, isFondacoError, type ErrorCode, type ErrorFacts } from '../core/errors.ts';
+export type { EventDetails } from '../core/event-input.ts';
+export type { EventObject, JsonObject } from '../core/event.ts';
+export type { Severity } from '../core/severity.ts';
+export type { RecorderOptions, SpoolOptions } from './options.ts';
+export { recorder, type ProcessRecorder } from './process-wide.ts';
+export { Recorder, type Recorded, type RecorderParts } from './recorder.ts';
+export type { RecorderLedger, RecorderStatus } from './status.ts';
+export type { DurableLevel } from './waiters.ts';

@@ -1,0 +1,376 @@
+import { randomInt } from 'node:crypto';
+import type { Rejection } from '../core/batch.ts';
+import { systemClock, type Clock } from '../core/clock.ts';
+import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
+import { checkCall, type EventDetails, type EventFields } from '../core/event-input.ts';
+import type { Journal } from '../core/journal.ts';
+import { LANES, perLane } from '../core/lane.ts';
+import type { Severity } from '../core/severity.ts';
+import { Bell } from '../core/bell.ts';
+import { runSession, type LinkState } from '../proto/session.ts';
+import { writeExitFile } from './exit-file.ts';
+import { onExit, onSignals } from './exits.ts';
+import { Intake, type Taken } from './intake.ts';
+import { Keeper } from './keeper.ts';
+import type { OpenJournal } from './life.ts';
+import { checkOptions, spoolProblem, type RecorderOptions, type RecorderSettings } from './options.ts';
+import { Reports } from './reports.ts';
+import { exitLane, type SeriesStore } from './series-store.ts';
+import { statusOf, type RecorderStatus } from './status.ts';
+import { Waiters, type DurableLevel, type DurableWait } from './waiters.ts';
+
+const DURABLE_MS = 10_000;
+const CLOSE_MS = 2_000;
+const GOODBYE_MS = 500;
+const SPOOL_BUFFER_BYTES = 2 * 1024 * 1024;
+
+/** An event that is durable. */
+export interface Recorded {
+  readonly id: string;
+  /** `proxy`: in a proxy's journal. `spool`: on this machine's disk, on its way. */
+  readonly level: DurableLevel;
+}
+
+/** Time, chance and disk, for tests; the machine's own by default. */
+export interface RecorderParts {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly env: NodeJS.ProcessEnv;
+  readonly openJournal: OpenJournal;
+}
+
+/** Records events and sees to it that they arrive. One per process is the exported `recorder`; this makes further ones. */
+export class Recorder {
+  readonly #settings: RecorderSettings;
+  readonly #clock: Clock;
+  readonly #waitClock: Clock;
+  readonly #keeper: Keeper;
+  readonly #intake: Intake;
+  readonly #reports: Reports;
+  readonly #waiters = new Waiters();
+  readonly #sessionBell = new Bell();
+  readonly #keeperBell = new Bell();
+  readonly #changeBell = new Bell();
+  readonly #stopSession = new AbortController();
+  readonly #stopKeeper = new AbortController();
+  #session: Promise<void> = Promise.resolve();
+  #kept: Promise<void> = Promise.resolve();
+  #calls = 0;
+  /** Calls that were refused, and calls after the close: they have no seq. */
+  #refused = 0;
+  #late = 0;
+  #link: LinkState = { state: 'connecting' };
+  #proxy: string;
+  #closing: Promise<void> | undefined;
+  #isClosed = false;
+  #release: (() => void)[] = [];
+
+  private constructor(
+    settings: RecorderSettings,
+    base: string | undefined,
+    parts: { readonly clock: Clock; readonly waitClock: Clock; readonly openJournal: OpenJournal },
+  ) {
+    this.#settings = settings;
+    this.#clock = parts.clock;
+    this.#waitClock = parts.waitClock;
+    this.#proxy = settings.proxies[0]!;
+    this.#reports = new Reports(settings.onError, parts.clock);
+    this.#keeper = new Keeper({
+      ...settings,
+      base,
+      clock: parts.clock,
+      openJournal: parts.openJournal,
+      bell: this.#keeperBell,
+      onProblem: (problem) => this.#reports.report(problem),
+      onSendable: () => this.#sessionBell.ring(),
+      events: {
+        changed: (store) => this.#changed(store),
+        rejected: (store, rejections) => this.#rejected(store, rejections),
+      },
+    });
+    this.#intake = new Intake({
+      settings,
+      keeper: this.#keeper,
+      clock: parts.clock,
+      reports: this.#reports,
+      onTaken: () => {
+        this.#sessionBell.ring();
+        this.#keeperBell.ring();
+      },
+    });
+  }
+
+  /**
+   * Opens a recorder. Waits for no network; looks for the spools that earlier lives left, and sends what is in them first.
+   * Rejects only with CONFIG. A spool directory that cannot be used means memory only, and is reported.
+   */
+  static async open(options: RecorderOptions, parts: Partial<RecorderParts> = {}): Promise<Recorder> {
+    const { env = process.env, clock = systemClock({ unref: true }), random = chance } = parts;
+    const settings = checkOptions(options, env);
+    let base = settings.spoolDirectory;
+    const problem = base === undefined ? undefined : await spoolProblem(base);
+    if (problem) base = undefined;
+    const openJournal = parts.openJournal ?? openLevelJournal(clock, settings);
+    // Whoever awaits us keeps the process alive, for as long as we said that may take; nothing else of ours does.
+    const waitClock = parts.clock ?? systemClock();
+    const recorder = new Recorder(settings, base, { clock, waitClock, openJournal });
+    if (problem) recorder.#reports.report(problem);
+    await recorder.#start(random);
+    return recorder;
+  }
+
+  async #start(random: () => number): Promise<void> {
+    try {
+      await this.#keeper.findOlder();
+    } catch (error) {
+      this.#reports.report(asUnavailable('earlier spools must be listable', error));
+    }
+    const { proxies, node, component, closeOn } = this.#settings;
+    const session = runSession(
+      {
+        proxies,
+        sender: { node, component },
+        series: this.#keeper.series,
+        bell: this.#sessionBell,
+        clock: this.#clock,
+        random,
+        onLink: (link, proxy) => this.#linked(link, proxy),
+      },
+      this.#stopSession.signal,
+    );
+    // Neither ever rejects. Should a bug make one do so, the host hears of it, and lives.
+    const survive = (bug: unknown): void => this.#reports.report(asUnavailable('the recorder must go on', bug));
+    this.#session = session.catch(survive);
+    this.#kept = this.#keeper.run(this.#stopKeeper.signal).catch(survive);
+    this.#release = [onExit(() => void this.#exit()), onSignals(closeOn, () => this.#closeOnSignal())];
+  }
+
+  /**
+   * Records an event: encodes it into memory, and that is all; no I/O, no waiting. What it was given is copied. Returns the event's id.
+   * A mistake in the call is reported to `onError`, counted, and returned as `undefined`; so is a dropped event (FULL). Throws nothing,
+   * unless `strict` is set: then REJECTED for a mistake.
+   */
+  event(type: string, severity: Severity | undefined, message: string, details?: EventDetails): string | undefined {
+    this.#calls++;
+    const fields = this.#check(type, severity, message, details);
+    return fields && this.#take(fields)?.id;
+  }
+
+  /**
+   * Records an event and resolves when it is durable. Rejects REJECTED for a mistake in the call or a refusal by the proxy, FULL if it was
+   * dropped, and UNAVAILABLE after 10 s, or at once when `signal` is aborted: then it is still held in memory and may yet arrive.
+   */
+  async record(
+    type: string,
+    severity: Severity | undefined,
+    message: string,
+    details?: EventDetails,
+    signal?: AbortSignal,
+  ): Promise<Recorded> {
+    this.#calls++;
+    const fields = checked(
+      () => checkCall({ type, severity, message, details }, this.#settings, this.#clock.now()),
+      () => this.#refused++,
+    );
+    const taken = this.#take(fields);
+    if (!taken) throw new FondacoError('FULL', 'memory must have room, got none: the event was dropped, and its loss declared');
+    if (this.#keeper.isLinkDown) this.#keeper.wantSpill();
+    const level = await this.#waiters.recorded(taken, this.#waiting(signal));
+    return { id: taken.id, level };
+  }
+
+  /** Takes over calls that were made before the recorder was opened. */
+  takeChecked(calls: readonly EventFields[], dropped: number): void {
+    const { node, component } = this.#settings;
+    this.#calls += calls.length + dropped;
+    for (const fields of calls) this.#take({ ...fields, node: fields.node || node, component: fields.component || component });
+    if (dropped === 0) return;
+    this.#intake.drop(dropped);
+    this.#reports.report(new FondacoError('FULL', `calls before open() must be 1000 at most, got ${dropped} more: they were dropped`));
+  }
+
+  /** Counts and reports a call that was refused before the recorder was opened. */
+  countRefused(errors: readonly FondacoError[]): void {
+    this.#calls += errors.length;
+    this.#refused += errors.length;
+    for (const error of errors) this.#reports.report(error);
+  }
+
+  /**
+   * Resolves when everything recorded so far is settled by a proxy, dropped with notice, or in a synced spool. Rejects UNAVAILABLE after
+   * 10 s, or when `signal` is aborted.
+   */
+  async flush(signal?: AbortSignal): Promise<void> {
+    if (this.#keeper.isLinkDown) this.#keeper.wantSpill();
+    const open = LANES.map((lane) => this.#keeper.own.stores[lane]).filter((store) => store.durable < store.last);
+    const marks = open.map((store) => ({ store, seq: store.lost.lastKept(store.last) }));
+    await this.#waiters.flushed(marks, this.#waiting(signal));
+  }
+
+  /**
+   * Ends the recorder: no more calls are taken; what is held is settled, within 2 s, or spilled. Rejects UNAVAILABLE if some events were
+   * neither, and so are lost. A second call waits for the first.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** What became of every call so far: `recorded = settled + spooled + queued + dropped + rejected`. Synchronous, and cheap. */
+  status(): RecorderStatus {
+    return statusOf({
+      keeper: this.#keeper,
+      link: this.#link,
+      proxy: this.#proxy,
+      isClosed: this.#isClosed,
+      calls: this.#calls,
+      refused: this.#refused,
+      late: this.#late,
+      lastError: this.#reports.last,
+    });
+  }
+
+  #check(type: unknown, severity: unknown, message: unknown, details: unknown): EventFields | undefined {
+    try {
+      return checkCall({ type, severity, message, details }, this.#settings, this.#clock.now());
+    } catch (thrown) {
+      const error = asRejected(thrown);
+      this.#refused++;
+      if (this.#settings.strict) throw error;
+      this.#reports.report(error);
+      return undefined;
+    }
+  }
+
+  #take(fields: EventFields): Taken | undefined {
+    if (!this.#closing) return this.#intake.take(fields);
+    this.#late++;
+    this.#reports.reportBurst(new FondacoError('FULL', 'the recorder must be open, got an event after its close: it was dropped'));
+    return undefined;
+  }
+
+  #waiting(signal: AbortSignal | undefined): DurableWait {
+    return { clock: this.#waitClock, limitMs: DURABLE_MS, lastError: () => this.#reports.last, ...(signal && { signal }) };
+  }
+
+  #changed(store: SeriesStore): void {
+    this.#waiters.changed(store);
+    this.#changeBell.ring();
+    this.#keeperBell.ring();
+    // An older life that is settled makes way for the next.
+    if (store.isSettled) this.#sessionBell.ring();
+  }
+
+  #rejected(store: SeriesStore, rejections: readonly Rejection[]): void {
+    this.#waiters.rejected(store, rejections);
+    for (const { seq, reason } of rejections) this.#reports.report(new FondacoError('REJECTED', `event ${store.id}-${seq}: ${reason}`));
+  }
+
+  #linked(link: LinkState, proxy: string): void {
+    const wasDown = this.#keeper.isLinkDown;
+    this.#proxy = proxy;
+    if (link.state === 'up' || !wasDown || link.state === 'down') this.#link = link;
+    if (link.state === 'down') {
+      this.#keeper.isLinkDown = true;
+      if (!wasDown) this.#reports.report(link.error);
+      else this.#reports.note(link.error);
+    } else if (link.state === 'up') this.#keeper.isLinkDown = false;
+    this.#keeperBell.ring();
+    this.#changeBell.ring();
+  }
+
+  /** Synchronous, at the exit of the main thread: what is in memory only goes to the exit file. True if it is safe there. */
+  #exit(): boolean {
+    const { own } = this.#keeper;
+    const lanes = perLane((lane) => exitLane(own.stores[lane]));
+    if (this.#keeper.base === undefined) return false;
+    if (LANES.every((lane) => lanes[lane].runs.length === 0 && lanes[lane].row.lost.length === 0)) return true;
+    try {
+      writeExitFile(own.directory, lanes);
+      return true;
+    } catch (error) {
+      this.#reports.report(asUnavailable('the exit file must be writable', error));
+      return false;
+    }
+  }
+
+  async #closeOnSignal(): Promise<void> {
+    try {
+      await this.close();
+    } catch (error) {
+      this.#reports.report(asRejected(error));
+    }
+  }
+
+  async #close(): Promise<void> {
+    const stores = LANES.map((lane) => this.#keeper.own.stores[lane]);
+    const isSettled = (): boolean => stores.every((store) => store.isSettled);
+    await this.#until(CLOSE_MS, () => isSettled() || this.#keeper.isLinkDown);
+    this.#stopKeeper.abort();
+    await this.#kept;
+    if (isSettled() && !this.#keeper.isLinkDown) await this.#sayGoodbye(stores);
+    this.#stopSession.abort();
+    await this.#session;
+    const isKept = (await this.#keeper.close()) || this.#exit();
+    for (const release of this.#release) release();
+    this.#isClosed = true;
+    if (isKept) return;
+    const lost = stores.reduce((sum, store) => sum + store.queued, 0);
+    for (const store of stores) {
+      store.lose({ first: store.durable + 1, last: store.last }, 'memory-full');
+      store.memory.forget(store.last);
+    }
+    throw new FondacoError('UNAVAILABLE', `every event must be settled or spooled at the close, got ${lost} in memory only: they are lost`);
+  }
+
+  /** Everything is settled: the proxy may free the rows, once nothing on disk could ever send in these series again. */
+  async #sayGoodbye(stores: readonly SeriesStore[]): Promise<void> {
+    if (this.#keeper.own.journal && !(await this.#keeper.removeOwn())) return;
+    for (const store of stores) store.isClosing = true;
+    this.#sessionBell.ring();
+    await this.#until(
+      GOODBYE_MS,
+      () => this.#keeper.isLinkDown || stores.every((store) => store.window.isClosed || !store.hasMoreOrInFlight),
+    );
+  }
+
+  async #until(limitMs: number, isDone: () => boolean): Promise<void> {
+    const until = this.#clock.monotonic() + limitMs;
+    for (let now = this.#clock.monotonic(); !isDone() && now < until; now = this.#clock.monotonic()) {
+      await this.#changeBell.wait(this.#waitClock, until - now);
+    }
+  }
+}
+
+/** LevelDB is loaded at the first spill, not before: most agents never need it. */
+function openLevelJournal(clock: Clock, { component }: RecorderSettings): OpenJournal {
+  return async (directory): Promise<Journal> => {
+    const { LevelJournal } = await import('../journal/level-journal.ts');
+    const holder = `recorder ${component}, process ${process.pid}`;
+    return LevelJournal.open(directory, { clock, stamp: { site: '' }, holder, writeBufferBytes: SPOOL_BUFFER_BYTES, recentBytes: 0 });
+  };
+}
+
+/** A number in [0, 1). */
+function chance(): number {
+  return randomInt(2 ** 32) / 2 ** 32;
+}
+
+function checked(check: () => EventFields, onMistake: () => void): EventFields {
+  try {
+    return check();
+  } catch (error) {
+    onMistake();
+    throw asRejected(error);
+  }
+}
+
+function asUnavailable(what: string, error: unknown): FondacoError {
+  return new FondacoError('UNAVAILABLE', `${what}, got ${asError(error).message}`, { cause: error });
+}
+
+/** A getter or a toJSON of the caller's may throw anything. */
+function asRejected(thrown: unknown): FondacoError {
+  if (isFondacoError(thrown)) return thrown;
+  return new FondacoError('REJECTED', `event must be readable, got ${asError(thrown).message}`, { cause: thrown });
+}

@@ -1,0 +1,157 @@
+/**
+ * A series' events on disk: entries in the journal of its life's directory, and how their positions and seqs belong together.
+ *
+ * Rows of a spool: `life` { version, node, component }, `series/urgent` and `series/normal` { series, settled, settledBy, last, lost }.
+ * `last` is the highest seq spooled, so a lost tail is seen. The row may be behind what was settled: a proxy skips what it knows.
+ */
+import type { LostRange, SeqRange } from '../core/batch.ts';
+import type { Draft, Journal } from '../core/journal.ts';
+import type { Lane } from '../core/lane.ts';
+import { ProtobufWriter } from '../core/protobuf.ts';
+import type { CutLimits } from '../proto/session.ts';
+
+/** What one read takes from the disk at most, so that memory does not grow with the backlog. */
+const READ_BYTES = 256 * 1024;
+
+export interface SeriesRow {
+  readonly series: string;
+  readonly settled: number;
+  readonly settledBy: string;
+  readonly last: number;
+  readonly lost: readonly LostRange[];
+}
+
+export function seriesKey(lane: Lane): string {
+  return `series/${lane}`;
+}
+
+/** Events read back, and the seqs that should have been there. */
+export interface SpoolCut {
+  readonly slices: Buffer[];
+  readonly count: number;
+  readonly last: number;
+  readonly missing: readonly SeqRange[];
+}
+
+/** Events with dense seqs at dense positions. */
+export interface Segment {
+  readonly seq: number;
+  readonly position: number;
+  count: number;
+  bytes: number;
+}
+
+/** Adds one event to the last segment, or begins another. */
+export function extend(segments: Segment[], { seq, position, count, bytes }: Segment): void {
+  const end = segments.at(-1);
+  if (end && end.seq + end.count === seq && end.position + end.count === position) {
+    end.count += count;
+    end.bytes += bytes;
+  } else segments.push({ seq, position, count, bytes });
+}
+
+export class SpoolLane {
+  readonly #journal: Journal;
+  readonly lane: Lane;
+  #segments: Segment[] = [];
+  /** From here on the positions' seqs are not known yet: an older life's, until they are read. */
+  #unread: number;
+  #last: number;
+
+  /** `last`: the highest seq that the journal holds, 0 for none. */
+  constructor(journal: Journal, lane: Lane, last: number) {
+    this.#journal = journal;
+    this.lane = lane;
+    this.#unread = journal.tail(lane);
+    this.#last = last;
+  }
+
+  /** The highest seq spooled. */
+  get last(): number {
+    return this.#last;
+  }
+
+  /** Adds an event to the commit being built, and returns its position; `spilled` is to be called when that is durable. */
+  append(draft: Draft, series: Uint8Array, seq: number, event: { buffer: Buffer; start: number; end: number }): number {
+    return draft.append(this.lane, { series, seq, kind: 'accepted', first: 0, bytes: event.buffer, start: event.start, end: event.end });
+  }
+
+  /** Notes what is durable now: these events, and with them everything up to `last`. */
+  spilled(runs: readonly Segment[], last: number): void {
+    for (const run of runs) this.#note(run);
+    this.#last = Math.max(this.#last, last);
+  }
+
+  /** Reads what follows `after`, up to the limits. */
+  async read(after: number, limits: CutLimits): Promise<SpoolCut> {
+    const writer = new ProtobufWriter(64 * 1024);
+    const missing: SeqRange[] = [];
+    let count = 0;
+    let last = after;
+    let position = this.#positionAfter(after);
+    const head = this.#journal.head(this.lane);
+    while (position < head && count === 0) {
+      const stretch = await this.#journal.read(this.lane, position, Math.min(limits.bytesMax, READ_BYTES));
+      for (const entry of stretch.entries) {
+        if (count > 0 && (count >= limits.eventsMax || writer.length + entry.bytes.length > limits.bytesMax)) break;
+        position = entry.position + 1;
+        this.#note({ seq: entry.seq, position: entry.position, count: 1, bytes: entry.bytes.length });
+        if (entry.seq <= last) continue; // settled, or stored by a commit that was told to have failed
+        if (entry.seq > last + 1) missing.push({ first: last + 1, last: entry.seq - 1 });
+        writer.bytes(6, entry.bytes);
+        count++;
+        last = entry.seq;
+      }
+      if (stretch.hole?.from === position) position = stretch.hole.to;
+      else if (stretch.entries.length === 0) break;
+    }
+    if (count === 0 && last < this.#last) {
+      missing.push({ first: last + 1, last: this.#last });
+      last = this.#last;
+    }
+    return { slices: count === 0 ? [] : [writer.view()], count, last, missing };
+  }
+
+  /** What may be trimmed when everything up to `seq` is settled: the first position to keep. */
+  positionToKeep(seq: number): number {
+    return this.#positionAfter(seq);
+  }
+
+  /** Forgets the mapping of what was trimmed; returns the bytes that events up to `seq` took. */
+  forget(seq: number): number {
+    let bytes = 0;
+    while (this.#segments.length > 0) {
+      const segment = this.#segments[0]!;
+      const held = segment.seq + segment.count - 1;
+      if (held > seq) {
+        const share = seq < segment.seq ? 0 : (seq - segment.seq + 1) / segment.count;
+        const gone = Math.round(segment.bytes * share);
+        if (share > 0) {
+          const passed = seq - segment.seq + 1;
+          this.#segments[0] = { seq: seq + 1, position: segment.position + passed, count: held - seq, bytes: segment.bytes - gone };
+        }
+        return bytes + gone;
+      }
+      bytes += segment.bytes;
+      this.#segments.shift();
+    }
+    return bytes;
+  }
+
+  /** The position of the first event after `seq`, as far as positions are known; else where the unknown begins. */
+  #positionAfter(seq: number): number {
+    for (const segment of this.#segments) {
+      if (segment.seq > seq) return segment.position;
+      if (segment.seq + segment.count > seq + 1) return segment.position + (seq + 1 - segment.seq);
+    }
+    return Math.max(this.#unread, this.#journal.tail(this.lane));
+  }
+
+  #note(run: Segment): void {
+    if (run.position < this.#unread) return;
+    this.#unread = run.position + run.count;
+    const end = this.#segments.at(-1);
+    if (end && run.seq < end.seq + end.count) return; // a repetition
+    extend(this.#segments, run);
+  }
+}
