@@ -24,6 +24,8 @@ export interface Batch {
   /** The lane that the series was recorded in; the proxy chooses the journal's lane itself. */
   readonly lane: Lane;
   readonly after: number;
+  /** Every seq up to this one is settled, as far as the sender was told: the receiver may forget the rejections among them. At most `after`. */
+  readonly settled: number;
   /** UUID of the journal that settled `after`; '' if nothing was settled yet. */
   readonly settledBy: string;
   /** The sender no longer holds what lies between the receiver's last and `after`. */

@@ -1,7 +1,7 @@
 /**
  * The bytes of `fondaco.v1.Batch` and `fondaco.v1.BatchReply` (proto/fondaco/v1/service.proto), by hand and without copying events:
  *
- *     Batch = header (fields 1 to 5) · events (field 6, each "0x32 length bytes") · trailer (fields 7 to 10)
+ *     Batch = header (fields 1 to 5) · events (field 6, each "0x32 length bytes") · trailer (fields 7 to 11)
  *
  * A sender keeps its events framed like that, so a batch is a header, a few large slices and a trailer, whatever the number of events.
  * A receiver gets views of the message that came. Equal to what protobufjs writes and reads (test/proto/batch-codec.test.ts).
@@ -50,6 +50,7 @@ export function encodeOutgoing(batch: OutgoingBatch): Buffer {
   frame.uint(8, batch.lane === 'urgent' ? 1 : 0);
   frame.string(9, batch.sender.node);
   frame.string(10, batch.sender.component);
+  frame.uint(11, batch.settled);
 
   let total = frame.length;
   for (const slice of batch.events.slices) total += slice.length;
@@ -94,6 +95,7 @@ export function decodeBatch(bytes: Uint8Array): Batch {
   const sender = { node: '', component: '' };
   let series: Uint8Array = new Uint8Array(0);
   let after = 0;
+  let settled = 0;
   let settledBy = '';
   let isGone = false;
   let isClosing = false;
@@ -131,13 +133,17 @@ export function decodeBatch(bytes: Uint8Array): Batch {
       case 10:
         sender.component = text(reader, 'sender_component');
         break;
+      case 11:
+        settled = uint(reader, 'settled');
+        break;
     }
   }
   if (reader.isBroken) throw new FondacoError('REJECTED', 'batch must be a fondaco.v1.Batch message, got bytes that are none');
   if (series.length !== 16) throw wrong('series', '16 bytes', `${series.length}`);
   if (lane > 1) throw wrong('lane', '0 (normal) or 1 (urgent)', `${lane}`);
+  if (settled > after) throw wrong('settled', `at most \`after\`, which is ${after}`, `${settled}`);
   checkCounts(after, lost, events.length);
-  return { series, lane: lane === 1 ? 'urgent' : 'normal', after, settledBy, isGone, lost, events, isClosing, sender };
+  return { series, lane: lane === 1 ? 'urgent' : 'normal', after, settled, settledBy, isGone, lost, events, isClosing, sender };
 }
 
 /** A message that cannot be decoded comes as the error, because grpc-js would tell the sender nothing but INTERNAL. */
@@ -170,10 +176,15 @@ function checkCounts(after: number, lost: readonly LostRange[], events: number):
   if (events > BATCH_LIMITS.events) throw wrong('events', `at most ${BATCH_LIMITS.events}`, `${events}`);
   if (lost.length > BATCH_LIMITS.lost) throw wrong('lost', `at most ${BATCH_LIMITS.lost} ranges`, `${lost.length}`);
   let before = after;
+  let between = 0;
   for (const [index, range] of lost.entries()) {
     if (range.first <= before) {
       throw wrong(`lost[${index}].first`, `greater than ${before}, the ranges in order and after \`after\``, `${range.first}`);
     }
+    // What lies between two ranges are events; there have to be as many.
+    between += range.first - before - 1;
+    if (between > events)
+      throw wrong(`lost[${index}].first`, `at most ${range.first - (between - events)}, as far as the events reach`, `${range.first}`);
     before = range.last;
   }
   if (!Number.isSafeInteger(before + events)) throw wrong('after', 'such that every seq is below 2^53', `${after}`);

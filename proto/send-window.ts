@@ -22,6 +22,7 @@ interface Flight {
 /** What to put into the next batch beside its content. */
 export interface BatchHeader {
   readonly after: number;
+  readonly settled: number;
   readonly settledBy: string;
   readonly isGone: boolean;
 }
@@ -86,7 +87,7 @@ export class SendWindow {
 
   /** Notes a batch that covers the seqs from `sent` + 1 to `last`; returns what its header says. */
   send(last: number, { isClosing = false } = {}): BatchHeader {
-    const header = { after: this.#sent, settledBy: this.#settled > 0 ? this.#settledBy : '', isGone: this.#isGone };
+    const header = { after: this.#sent, settled: this.#settled, settledBy: this.#settled > 0 ? this.#settledBy : '', isGone: this.#isGone };
     this.#flights.push({ after: this.#sent, generation: this.#generation, isGone: this.#isGone, isClosing });
     this.#sent = last;
     this.#highest = Math.max(this.#highest, last);

@@ -29,7 +29,7 @@ const CONNECT_MS = 5_000;
 const REPLY_MS = 10_000;
 const LINGER_MS = 500;
 const END_MS = 500;
-const RETRY: RetryPolicy = { policy: 'backoff', initialMs: 100, maxMs: 10_000 };
+const RETRY: RetryPolicy = { policy: 'backoff', initialMs: 100, maxMs: 5_000 };
 
 /** At most this much in one batch; one event may be larger than `bytesMax`. */
 export interface CutLimits {

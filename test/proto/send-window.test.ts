@@ -14,10 +14,10 @@ const reply = (fields: Partial<BatchReply>): BatchReply => ({ series: SERIES, se
 describe('proto/send-window', () => {
   it('goes on after what is on its way, and names the journal once something is settled', () => {
     const sender = window();
-    assert.deepEqual(sender.send(10), { after: 0, settledBy: '', isGone: false });
-    assert.deepEqual(sender.send(20), { after: 10, settledBy: '', isGone: false });
+    assert.deepEqual(sender.send(10), { after: 0, settled: 0, settledBy: '', isGone: false });
+    assert.deepEqual(sender.send(20), { after: 10, settled: 0, settledBy: '', isGone: false });
     assert.strictEqual(sender.reply(reply({ settled: 10 })), 'settled');
-    assert.deepEqual(sender.send(30), { after: 20, settledBy: J1, isGone: false });
+    assert.deepEqual(sender.send(30), { after: 20, settled: 10, settledBy: J1, isGone: false });
     assert.deepInclude({ settled: sender.settled, sent: sender.sent }, { settled: 10, sent: 30 });
   });
 
@@ -38,7 +38,7 @@ describe('proto/send-window', () => {
     sender.send(10);
     sender.send(20);
     sender.reset();
-    assert.deepEqual(sender.send(5), { after: 0, settledBy: '', isGone: false });
+    assert.deepEqual(sender.send(5), { after: 0, settled: 0, settledBy: '', isGone: false });
     sender.reply(reply({ settled: 20 }));
     assert.deepInclude({ settled: sender.settled, sent: sender.sent }, { settled: 20, sent: 20 });
   });
@@ -51,9 +51,9 @@ describe('proto/send-window', () => {
     sender.send(70);
     assert.strictEqual(sender.reply(reply({ expected: 31 })), 'rewound');
     assert.strictEqual(sender.reply(reply({ expected: 31 })), 'stale');
-    assert.deepEqual(sender.send(60), { after: 50, settledBy: J1, isGone: true });
+    assert.deepEqual(sender.send(60), { after: 50, settled: 50, settledBy: J1, isGone: true });
     assert.strictEqual(sender.reply(reply({ throttleMs: 5 })), 'throttled');
-    assert.deepEqual(sender.send(60), { after: 50, settledBy: J1, isGone: true });
+    assert.deepEqual(sender.send(60), { after: 50, settled: 50, settledBy: J1, isGone: true });
     sender.reply(reply({ settled: 60 }));
     assert.isFalse(sender.send(70).isGone);
   });

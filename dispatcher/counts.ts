@@ -1,0 +1,31 @@
+/** The proxy's own side of the ledger: one row, `ledger`, written by every commit that accepts or makes something. */
+import type { PerLane } from '../core/lane.ts';
+import { perLane } from '../core/lane.ts';
+
+export const LEDGER_ROW = 'ledger';
+
+export interface Counts {
+  /** Entries of agents, folded ones included, by journal lane. */
+  accepted: PerLane<number>;
+  /** Entries of the proxy itself: summaries, loss notices, what it has to say. */
+  made: PerLane<number>;
+  /** Σ `added` over the entries so far. With what open windows hold it is Σ `accepted`. */
+  added: number;
+  /** Occurrences that were folded and whose summary can no longer be made. Announced as a loss. */
+  unreported: number;
+  /** Events that will never be entries: refused by acceptance … */
+  rejected: number;
+  /** … declared lost by their sender, or missing from this journal. */
+  lost: number;
+  /** Loss notices made. */
+  notices: number;
+  /** Windows closed before their end, for want of room. */
+  closedEarly: number;
+  /** Rows of series held. */
+  series: number;
+}
+
+export function zeroCounts(): Counts {
+  const zero = (): PerLane<number> => perLane(() => 0);
+  return { accepted: zero(), made: zero(), added: 0, unreported: 0, rejected: 0, lost: 0, notices: 0, closedEarly: 0, series: 0 };
+}

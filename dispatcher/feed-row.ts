@@ -1,0 +1,89 @@
+/** The row `feed:<writer>`: everything a feed knows that must outlive the process. */
+import type { FondacoError } from '../core/errors.ts';
+import { perLane, type Lane, type PerLane } from '../core/lane.ts';
+import { uuidV7 } from '../core/uuid.ts';
+import type { Counts } from './counts.ts';
+import type { Filter } from './filter.ts';
+
+export const FEED_PREFIX = 'feed:';
+
+export interface FeedRow {
+  filter: Filter;
+  /** `refused`: the destination will not have us, or refuses everything; kept, probed. `suspended`: a policy ended; waits to be resumed. */
+  state: 'delivering' | 'refused' | 'suspended';
+  /** Lone rejections in a row, without a success between. */
+  loneRejections: number;
+  lastError?: FeedError;
+  lanes: PerLane<FeedLane>;
+}
+
+export interface FeedError {
+  readonly message: string;
+  readonly status?: string;
+  readonly answer?: string;
+  /** Wall clock, ms. */
+  readonly at: number;
+}
+
+export interface FeedLane {
+  /** Where this writer began, and what was accepted and made before. */
+  start: number;
+  acceptedBefore: number;
+  madeBefore: number;
+  /** The first position that is not settled. */
+  cursor: number;
+  /** The delivery series, the epoch that its entries are of, and the seq of the last settled one. */
+  series: string;
+  epoch: number;
+  seq: number;
+  delivered: number;
+  folded: number;
+  filtered: number;
+  dead: number;
+  expired: number;
+  dropped: number;
+  /** Failed attempts in a row; the wait after the last one, and when it began by the wall clock. */
+  attempts: number;
+  waitMs: number;
+  waitSince: number;
+  /** Of the wait, what the destination asked for (`Retry-After`). */
+  askedMs?: number;
+  /** The filter before a change, and for how many deliveries it still goes: those that may have been in flight. */
+  before?: { filter: Filter; deliveries: number };
+}
+
+/** The journal's heads and counts, as of one and the same commit. */
+export interface Beginning {
+  readonly heads: PerLane<number>;
+  readonly counts: Counts;
+  readonly epoch: number;
+}
+
+/** A writer's row when it is seen for the first time: it gets what comes from now on. */
+export function newFeedRow({ heads, counts, epoch }: Beginning, filter: Filter, now: number): FeedRow {
+  const lane = (name: Lane): FeedLane => ({
+    start: heads[name],
+    acceptedBefore: counts.accepted[name],
+    madeBefore: counts.made[name],
+    cursor: heads[name],
+    series: uuidV7(now),
+    epoch,
+    seq: 0,
+    delivered: 0,
+    folded: 0,
+    filtered: 0,
+    dead: 0,
+    expired: 0,
+    dropped: 0,
+    attempts: 0,
+    waitMs: 0,
+    waitSince: 0,
+  });
+  return { filter, state: 'delivering', loneRejections: 0, lanes: perLane(lane) };
+}
+
+/** A failure as it is kept and shown. */
+export function errorOf(failure: FondacoError, at: number): FeedError {
+  const { status, answer } = failure.facts;
+  return { message: failure.message, ...(status !== undefined && { status }), ...(answer !== undefined && { answer }), at };
+}

@@ -1,0 +1,208 @@
+/**
+ * One writer's feed: its row, its two lanes, and what they share: the state of the destination, the order between the lanes, retries.
+ * The loop of a lane is lane-feed.ts.
+ *
+ * Urgent first: the normal lane holds while the urgent one has something it can send, but after four urgent batches at least one normal one
+ * begins. A lane that fails or hangs does not hold the other for longer than `HANG_MS`: each has its own write in flight and its own retry.
+ * A destination that was away gets the urgent lane's probe first.
+ */
+import type { RetryPolicy } from '../core/backoff.ts';
+import type { Clock } from '../core/clock.ts';
+import { isFondacoError } from '../core/errors.ts';
+import type { Draft } from '../core/journal.ts';
+import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
+import type { Writer } from '../core/writer.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import { beginningOf } from './ledger.ts';
+import { FEED_PREFIX, newFeedRow, type FeedError, type FeedRow } from './feed-row.ts';
+import { isSameFilter, type Filter } from './filter.ts';
+import { LaneFeed } from './lane-feed.ts';
+
+export interface FeedSettings {
+  /** The destination's identity: another name is another destination. */
+  readonly name: string;
+  readonly writer: Writer;
+  readonly filter: Filter;
+  /** A normal batch waits for `intervalMs`, unless `eventsMax` or `bytesMax` is reached before; an urgent one never waits. */
+  readonly batch: { readonly intervalMs: number; readonly eventsMax: number; readonly bytesMax: number };
+  readonly retry: RetryPolicy;
+  /** False: loss notices pass the filter like any other event. */
+  readonly notices: boolean;
+  /** Dead letters kept; at the limit the feed pauses as refused. */
+  readonly deadLettersMax: number;
+  /** A write that takes longer is aborted, and counts as UNAVAILABLE. */
+  readonly writeTimeoutMs: number;
+}
+
+export type FeedState = 'delivering' | 'retrying' | 'refused' | 'suspended';
+
+export interface FeedStatus {
+  readonly name: string;
+  readonly state: FeedState;
+  readonly dead: number;
+  readonly lanes: PerLane<LaneStatus>;
+  readonly lastError?: FeedError;
+}
+
+export interface LaneStatus {
+  /** Entries that are not settled. */
+  readonly pending: number;
+  /** Since the oldest of them was received. */
+  readonly oldestAgeMs: number;
+  /** Failed attempts in a row, and when the next one is due. */
+  readonly attempts: number;
+  readonly nextAttemptInMs: number;
+  /** The delivery series and its last settled seq. */
+  readonly series: string;
+  readonly seq: number;
+}
+
+/** How long a lane may keep the other waiting. */
+const HANG_MS = 1000;
+const URGENT_BATCHES_MAX = 4;
+/** The urgent lane's attempts are brought forward at most once in this time. */
+export const FORWARD_MS = 1000;
+
+/** A lane's wait for its turn. */
+export interface Turn {
+  /** The urgent lane was asked to try first, because of this turn. */
+  hasAsked: boolean;
+}
+
+export class Feed {
+  readonly settings: FeedSettings;
+  readonly dispatcher: Dispatcher;
+  readonly clock: Clock;
+  row!: FeedRow;
+  readonly lanes: PerLane<LaneFeed>;
+  #urgentBatches = 0;
+
+  private constructor(dispatcher: Dispatcher, settings: FeedSettings) {
+    this.dispatcher = dispatcher;
+    this.settings = settings;
+    this.clock = dispatcher.clock;
+    this.lanes = perLane((lane) => new LaneFeed(this, lane));
+  }
+
+  /** Takes up the writer's row, or makes it: a destination seen for the first time gets what comes from now on. */
+  static async open(dispatcher: Dispatcher, settings: FeedSettings): Promise<Feed> {
+    const feed = new Feed(dispatcher, settings);
+    await feed.#load();
+    await feed.#adopt();
+    dispatcher.journal.onReopen(() => feed.#load());
+    return feed;
+  }
+
+  /** Delivers until `signal` is aborted; then lets a write in flight end, for 5 s at most. A writer's errors never reject it. */
+  async run(signal: AbortSignal): Promise<void> {
+    const ring = (): void => this.ring();
+    const endListening = this.dispatcher.journal.onCommit(ring);
+    signal.addEventListener('abort', ring, { once: true });
+    try {
+      await Promise.all(LANES.map((lane) => this.lanes[lane].run(signal)));
+    } finally {
+      endListening();
+    }
+  }
+
+  /** Goes on after a suspension, and tries at once. */
+  async resume(): Promise<void> {
+    await this.change((draft) => {
+      this.row.state = 'delivering';
+      this.row.loneRejections = 0;
+      for (const lane of LANES) this.row.lanes[lane].attempts = this.row.lanes[lane].waitMs = 0;
+      this.put(draft);
+      return true;
+    });
+    for (const lane of LANES) this.lanes[lane].forward();
+  }
+
+  status(): FeedStatus {
+    const { row } = this;
+    const isRetrying = LANES.some((lane) => row.lanes[lane].attempts > 0);
+    const dead = LANES.reduce((sum, lane) => sum + row.lanes[lane].dead, 0);
+    const state = row.state === 'delivering' && isRetrying ? 'retrying' : row.state;
+    return {
+      name: this.settings.name,
+      state,
+      dead,
+      lanes: perLane((lane) => this.lanes[lane].status()),
+      ...(row.lastError && { lastError: row.lastError }),
+    };
+  }
+
+  /** Wakes both lanes to look again. */
+  ring(): void {
+    for (const lane of LANES) this.lanes[lane].bell.ring();
+  }
+
+  /** Commits a change of the row; waits out a reopening of the journal. False: `change` found that it no longer applies. */
+  async change(change: (draft: Draft) => boolean, signal?: AbortSignal): Promise<boolean> {
+    for (;;) {
+      try {
+        return await this.dispatcher.journal.commit(change);
+      } catch (error) {
+        if (!isFondacoError(error) || signal?.aborted) throw error;
+        await this.clock.sleep(50);
+      }
+    }
+  }
+
+  put(draft: Draft): void {
+    draft.put(FEED_PREFIX + this.settings.name, () => this.row);
+  }
+
+  /** How long a lane has to hold before it may write; 0 to go. Asked again after every ring, with the same `turn`. */
+  holdMs(lane: Lane, turn: Turn): number {
+    const now = this.clock.monotonic();
+    const { urgent, normal } = this.lanes;
+    if (lane === 'urgent') {
+      const isNormalDue = this.#urgentBatches >= URGENT_BATCHES_MAX && normal.phase === 'ready';
+      return isNormalDue ? Math.max(0, normal.phaseSince + HANG_MS - now) : 0;
+    }
+    if (this.#urgentBatches >= URGENT_BATCHES_MAX || !urgent.hasWork || urgent.phase === 'idle') return 0;
+    if (urgent.phase !== 'waiting') return Math.max(0, urgent.phaseSince + HANG_MS - now);
+    // The urgent lane failed before. Now that something is to be tried, it is tried first.
+    if (turn.hasAsked) return 0;
+    const inMs = urgent.forwardInMs();
+    if (inMs > FORWARD_MS || (inMs > 0 && !normal.isFailing)) return 0;
+    if (inMs > 0) return inMs;
+    turn.hasAsked = true;
+    urgent.forward();
+    return HANG_MS;
+  }
+
+  /** A lane begins to write. */
+  began(lane: Lane): void {
+    this.#urgentBatches = lane === 'urgent' ? this.#urgentBatches + 1 : 0;
+    this.ring();
+  }
+
+  /** A lane's write went through: what the other one waits for may be over, too. `isFirst`: it had failed before. */
+  wentThrough(lane: Lane, isFirst: boolean): void {
+    const other = this.lanes[lane === 'urgent' ? 'normal' : 'urgent'];
+    if (isFirst || (other.isFailing && other.forwardInMs() <= 0)) other.forward();
+  }
+
+  async #load(): Promise<void> {
+    const { journal } = this.dispatcher;
+    const stored = (await journal.row(FEED_PREFIX + this.settings.name)) as FeedRow | undefined;
+    this.row = stored ?? newFeedRow(await beginningOf(journal), this.settings.filter, this.clock.now());
+    for (const lane of LANES) this.lanes[lane].reload();
+  }
+
+  /** Commits the row as this life begins: new, or with a changed filter. */
+  async #adopt(): Promise<void> {
+    const { filter, batch } = this.settings;
+    await this.change((draft) => {
+      if (!isSameFilter(this.row.filter, filter)) {
+        // What may have been in flight goes out once more as it was; the change takes effect behind it.
+        for (const lane of LANES) this.row.lanes[lane].before ??= { filter: this.row.filter, deliveries: batch.eventsMax };
+        this.row.filter = filter;
+      }
+      this.put(draft);
+      return true;
+    });
+    for (const lane of LANES) this.lanes[lane].reload();
+  }
+}

@@ -1,0 +1,82 @@
+/** Events that the proxy itself records. Documented types: what an operator may rely on. */
+import { encodeEvent, type DecodedEvent } from '../core/event-codec.ts';
+import type { JsonObject } from '../core/event.ts';
+import { LIMITS } from '../core/event.ts';
+import type { Draft, Entry, NewEntry } from '../core/journal.ts';
+import { perLane, type Lane } from '../core/lane.ts';
+import { ProtobufWriter } from '../core/protobuf.ts';
+import { SEVERITY_NUMBER, type Severity } from '../core/severity.ts';
+import { timestampOf } from '../core/time.ts';
+import { uuidV7Bytes } from '../core/uuid.ts';
+
+export const OWN_TYPES = {
+  /** Something is missing: attributes `losses` says where, which range, how many, why. Goes to every writer, past its filter. */
+  loss: 'fondaco.Loss',
+  /** A destination refuses us; everything is kept. Attributes: writer, status, answer. */
+  writerRefused: 'fondaco.WriterRefused',
+  /** It takes events again. Attributes: writer. */
+  writerResumed: 'fondaco.WriterResumed',
+  /** A retry policy came to its end; someone has to resume the writer. */
+  writerSuspended: 'fondaco.WriterSuspended',
+} as const;
+
+export interface OwnEvent {
+  readonly type: string;
+  readonly severity: Severity;
+  readonly message: string;
+  readonly attributes: JsonObject;
+}
+
+/** The series of the proxy's own entries, one for each lane, fresh at each opening. */
+export class OwnSeries {
+  readonly #node: string;
+  readonly #lanes: Record<Lane, { series: Buffer; seq: number }>;
+  readonly #writer = new ProtobufWriter();
+  readonly #entry: NewEntry;
+
+  constructor(node: string, now: number) {
+    this.#node = node;
+    this.#lanes = perLane(() => ({ series: uuidV7Bytes(now), seq: 0 }));
+    this.#entry = { series: this.#lanes.normal.series, seq: 0, kind: 'made', first: 0, bytes: this.#writer.buffer, start: 0, end: 0 };
+  }
+
+  /** Appends one of the proxy's own events to a lane. */
+  record(draft: Draft, lane: Lane, event: OwnEvent, now: number): void {
+    this.#writer.reset();
+    encodeEvent(this.#writer, {
+      type: event.type,
+      severity: SEVERITY_NUMBER[event.severity],
+      node: this.#node,
+      component: 'fondaco',
+      object: undefined,
+      message: cutText(event.message, LIMITS.messageBytes),
+      attributes: JSON.stringify(event.attributes),
+      time: timestampOf(now),
+      dedupKey: '',
+      traceparent: '',
+    });
+    this.append(draft, lane, this.#writer.view());
+  }
+
+  /** Appends an entry made of the given bytes. */
+  append(draft: Draft, lane: Lane, bytes: Uint8Array): void {
+    const own = this.#lanes[lane];
+    const entry = this.#entry;
+    entry.series = own.series;
+    entry.seq = ++own.seq;
+    entry.bytes = bytes;
+    entry.start = 0;
+    entry.end = bytes.length;
+    draft.append(lane, entry);
+  }
+}
+
+/** True for a loss notice of this proxy. */
+export function isNotice(event: DecodedEvent, entry: Entry): boolean {
+  return entry.kind === 'made' && event.type === OWN_TYPES.loss;
+}
+
+/** Our own texts are short; a destination's answer in them may not be. */
+function cutText(text: string, bytesMax: number): string {
+  return Buffer.byteLength(text) <= bytesMax ? text : `${text.slice(0, Math.floor(bytesMax / 4))}…`;
+}

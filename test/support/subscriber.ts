@@ -1,0 +1,101 @@
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+
+/** One request that a subscriber saw. */
+export interface SeenRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+  /** What it was answered; 0 where it was not. */
+  status: number;
+}
+
+/** What to answer. `hang`: nothing, until it is closed. `cut`: break the connection. */
+export type Answer =
+  { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: string } | 'hang' | 'cut';
+
+/** A real HTTP server that a test scripts. It keeps every request; `answer` decides on each, 200 unless told. */
+export class Subscriber {
+  readonly requests: SeenRequest[] = [];
+  answer: (request: SeenRequest) => Answer = () => ({ status: 200 });
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly #waiting = new Set<() => void>();
+  connections = 0;
+
+  /** Listens on a free port, or on `port`. */
+  static async open(port = 0): Promise<Subscriber> {
+    const subscriber = new Subscriber();
+    await new Promise<void>((resolve, reject) => {
+      subscriber.#server.once('error', reject).listen(port, '127.0.0.1', resolve);
+    });
+    return subscriber;
+  }
+
+  private constructor() {
+    this.#server = createServer((request, response) => {
+      const chunks: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => chunks.push(chunk));
+      request.on('error', () => {}); // a client that goes away in the middle is part of the tests
+      request.on('end', () => {
+        const { method = '', url = '', headers } = request;
+        const seen: SeenRequest = { method, url, headers, body: Buffer.concat(chunks), status: 0 };
+        this.requests.push(seen);
+        const answer = this.answer(seen);
+        if (answer === 'cut') request.socket.destroy();
+        else if (answer !== 'hang') {
+          seen.status = answer.status;
+          response.writeHead(answer.status, answer.headers).end(answer.body ?? '');
+        }
+        for (const wake of this.#waiting) wake();
+      });
+    });
+    this.#server.on('connection', (socket) => {
+      this.connections++;
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+      socket.on('error', () => {});
+    });
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}/events`;
+  }
+
+  /** Bodies that were answered with 2xx. */
+  get taken(): Buffer[] {
+    return this.requests.filter(({ status }) => status >= 200 && status <= 299).map(({ body }) => body);
+  }
+
+  /** Resolves when `isDone`, looked at after each request; rejects after `limitMs`. */
+  async until(isDone: (subscriber: this) => boolean, limitMs = 4000): Promise<void> {
+    if (isDone(this)) return;
+    await new Promise<void>((resolve, reject) => {
+      const end = (): void => {
+        clearTimeout(limit);
+        this.#waiting.delete(look);
+      };
+      const look = (): void => {
+        if (!isDone(this)) return;
+        end();
+        resolve();
+      };
+      const limit = setTimeout(() => {
+        end();
+        reject(new Error(`not within ${limitMs} ms: ${isDone.toString()}; ${this.requests.length} requests`));
+      }, limitMs);
+      this.#waiting.add(look);
+    });
+  }
+
+  /** Breaks every connection and stops listening. */
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+}
