@@ -1,0 +1,125 @@
+/** The keys of a proxy's config (design section 7), each with what it may be. */
+import { z } from 'zod';
+import type { RetryPolicy } from '../core/backoff.ts';
+import { SEVERITIES, type Severity } from '../core/severity.ts';
+import { duration, flag, leaf, oneOf, size, text, wholeNumber } from '../writers/settings.ts';
+import { parseAddress, type ListenAddress } from './address.ts';
+
+/** Keys of the design that this version has not got yet, by the key they stand below: they get an answer of their own, because they are not misspelt. */
+const LATER = new Set([
+  'catalogs',
+  'journal',
+  'unknownTypes',
+  'subscriptions',
+  'listen.tls',
+  'listen.token',
+  'writers.backlog',
+  'writers.secret',
+  'writers.secrets',
+  'writers.tls',
+  'writers.token',
+  'filter.source',
+  'filter.object',
+  'filter.attributes',
+  'filter.not',
+]);
+
+/** True for a key that a later version will know. */
+export function comesLater(path: readonly PropertyKey[]): boolean {
+  return LATER.has(
+    path
+      .filter((key) => typeof key === 'string')
+      .slice(-2)
+      .join('.'),
+  );
+}
+
+/** A map with these keys and no others; what it says of another is what it knows. */
+export function section<T extends z.ZodRawShape>(shape: T): z.ZodObject<T, z.core.$strict> {
+  const known = Object.keys(shape).join(', ');
+  return z.strictObject(shape, { error: (issue) => (issue.code === 'unrecognized_keys' ? known : undefined) });
+}
+
+const severity = (): z.ZodType<Severity> => oneOf(...(SEVERITIES as readonly [Severity, ...Severity[]]));
+const waits = { initial: duration({ min: '10ms', max: '1h' }).default(1000), max: duration({ min: '10ms', max: '1d' }).default(300_000) };
+const attempts = wholeNumber({ min: 1, max: 1_000_000 });
+
+const retry = z.discriminatedUnion('policy', [
+  section({ policy: z.literal('backoff'), ...waits }),
+  section({ policy: z.literal('constant'), interval: duration({ min: '10ms', max: '1d' }), attempts: attempts.optional() }),
+  section({ policy: z.literal('suspend'), attempts, ...waits }),
+  section({ policy: z.literal('dead-letter'), attempts, ...waits }),
+]);
+
+const batch = section({
+  /** How long an event of the normal lane may wait for others. */
+  interval: duration({ min: '0ms', max: '1h' }).default(1000),
+  eventsMax: wholeNumber({ min: 1, max: 10_000 }).default(500),
+  bytesMax: size({ min: '1KiB', max: '64MiB' }).default(1024 * 1024),
+});
+
+const filter = section({
+  minSeverity: severity().optional(),
+  types: z
+    .array(text("an event type or a pattern such as 'cluster.*'", (value) => /^[A-Za-z0-9_.*-]{1,128}$/.test(value)))
+    .min(1)
+    .max(100)
+    .optional(),
+});
+
+/** What every writer has, whatever its kind. */
+export const writerShape = {
+  /** The identity of the destination: a rename is a new one. */
+  name: text('1 to 63 of a-z, 0-9 and -', (value) => /^[a-z0-9-]{1,63}$/.test(value)),
+  kind: z.string(),
+  batch: batch.prefault({}),
+  retry: retry.prefault({ policy: 'backoff' }),
+  filter: filter.optional(),
+  /** Whether loss notices come, past the filter. */
+  notices: flag().default(true),
+};
+
+const address = (): z.ZodType<ListenAddress> =>
+  leaf('host:port, [IPv6]:port or unix:/path', { type: 'string' }, (value) =>
+    typeof value === 'string' ? parseAddress(value) : undefined,
+  );
+
+/** All but the writers, whose keys depend on their kinds. */
+export const configSchema = section({
+  site: text('1 to 256 bytes without control characters', isName).optional(),
+  labels: z
+    .record(
+      text('a label name: a letter, then up to 62 of A-Z, a-z, 0-9, _ . / -', (value) => /^[A-Za-z][A-Za-z0-9_./-]{0,62}$/.test(value)),
+      text('a text of 1 to 256 bytes without control characters', isName),
+    )
+    .optional(),
+  data: text('a directory', (value) => value !== '' && !value.includes('\0')).optional(),
+  listen: section({
+    grpc: address().default({ host: '127.0.0.1', port: 7070 }),
+    http: address().default({ host: '127.0.0.1', port: 7071 }),
+    insecure: flag().default(false),
+  }).prefault({}),
+  dedup: section({
+    interval: duration({ min: '0s', max: '1d' }).default(10_000),
+    windowsMax: wholeNumber({ min: 1, max: 10_000_000 }).default(100_000),
+  }).prefault({}),
+  lanes: section({ urgent: section({ minSeverity: severity().default('critical') }).prefault({}) }).prefault({}),
+  inputs: leaf('an empty list, inputs besides gRPC come with a later version', { type: 'array', maxItems: 0 }, (value) =>
+    Array.isArray(value) && value.length === 0 ? ([] as const) : undefined,
+  ).optional(),
+  writers: z.array(z.unknown()).max(100).optional(),
+});
+
+/** The policy as feeds take it. */
+export function retryPolicy(settings: z.output<typeof retry>): RetryPolicy {
+  if (settings.policy === 'constant') {
+    const { policy, interval, attempts } = settings;
+    return { policy, intervalMs: interval, ...(attempts === undefined ? {} : { attempts }) };
+  }
+  const { initial, max, ...rest } = settings;
+  return { ...rest, initialMs: initial, maxMs: max };
+}
+
+function isName(value: string): boolean {
+  return value !== '' && Buffer.byteLength(value) <= 256 && !/\p{Cc}/u.test(value);
+}

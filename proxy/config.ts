@@ -1,0 +1,245 @@
+/**
+ * A proxy's config: found, read, checked. All that is wrong is said at once, with file, line, column, key, expected and got, before
+ * anything of the proxy is touched.
+ */
+import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { z } from 'zod';
+import type { RetryPolicy } from '../core/backoff.ts';
+import { FondacoError } from '../core/errors.ts';
+import type { Severity } from '../core/severity.ts';
+import { formatAddress, isLocal, parseAddress, type ListenAddress } from './address.ts';
+import { comesLater, configSchema, retryPolicy, section, writerShape } from './config-schema.ts';
+import { ConfigText, showPath, type KeyPath, type Problem } from './config-yaml.ts';
+import { WRITER_KINDS, writerKind } from './writers.ts';
+
+export interface ProxyConfig {
+  /** Where it was read from; undefined for the built-in default. */
+  readonly file: string | undefined;
+  readonly site: string;
+  readonly labels: Readonly<Record<string, string>> | undefined;
+  /** The data directory, absolute. */
+  readonly data: string;
+  readonly listen: { readonly grpc: ListenAddress; readonly http: ListenAddress };
+  readonly dedup: { readonly intervalMs: number; readonly windowsMax: number };
+  /** The lowest severity of the urgent lane. */
+  readonly urgent: Severity;
+  readonly writers: readonly WriterConfig[];
+}
+
+export interface WriterConfig {
+  readonly name: string;
+  readonly kind: string;
+  /** The kind's own keys as they are written, variables resolved, checked. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  readonly batch: { readonly intervalMs: number; readonly eventsMax: number; readonly bytesMax: number };
+  readonly retry: RetryPolicy;
+  readonly filter: { readonly minSeverity?: Severity; readonly types?: readonly string[] } | undefined;
+  readonly notices: boolean;
+}
+
+/** What a config depends on besides its file. */
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+  readonly hostname?: string;
+}
+
+export type { Problem } from './config-yaml.ts';
+
+/** A usable config, or what is wrong. */
+export type CheckedConfig = { readonly config: ProxyConfig } | { readonly problems: readonly Problem[] };
+
+/** Looked for in this order, after `--config` and FONDACO_CONFIG. */
+const PLACES = ['./fondaco.yaml', '/etc/fondaco/fondaco.yaml'];
+/** Without a config: what comes in is shown. */
+const DEFAULT_WRITERS = [{ name: 'console', kind: 'console', batch: { interval: '100ms' } }];
+
+/** The config at `file` (`--config`), or where else one is, or the default. Rejects CONFIG with all that is wrong. */
+export async function loadConfig(file: string | undefined, surroundings: Surroundings): Promise<ProxyConfig> {
+  const checked = await checkConfig(file, surroundings);
+  if ('config' in checked) return checked.config;
+  const { problems } = checked;
+  const heading = problems.length === 1 ? '1 problem in the config' : `${problems.length} problems in the config`;
+  throw new FondacoError('CONFIG', `${heading}\n${problems.map((problem) => `  ${formatProblem(problem)}`).join('\n')}`);
+}
+
+/** Like `loadConfig`, with the problems as values, in the order of their places. */
+export async function checkConfig(file: string | undefined, surroundings: Surroundings): Promise<CheckedConfig> {
+  const path = findConfig(file, surroundings);
+  if (path === undefined) return { config: await buildDefault(surroundings) };
+  const text = await ConfigText.read(path, surroundings.env);
+  const config = text.isSound ? await build(text, surroundings) : undefined;
+  if (config && text.problems.length === 0) return { config };
+  return { problems: text.problems.sort((a, b) => a.line - b.line || a.column - b.column) };
+}
+
+/** `fondaco.yaml:3:5: writers[0].name must be …`. */
+export function formatProblem({ file, line, column, message }: Problem): string {
+  return line === 0 ? `${file}: ${message}` : `${file}:${line}:${column}: ${message}`;
+}
+
+function findConfig(file: string | undefined, { env, cwd }: Surroundings): string | undefined {
+  const asked = file ?? (env.FONDACO_CONFIG === '' ? undefined : env.FONDACO_CONFIG);
+  if (asked !== undefined) return resolve(cwd, asked);
+  return PLACES.map((place) => resolve(cwd, place)).find((place) => existsSync(place));
+}
+
+async function build(text: ConfigText, surroundings: Surroundings): Promise<ProxyConfig | undefined> {
+  const value = text.value ?? {};
+  const parsed = configSchema.safeParse(value);
+  if (!parsed.success) report(text, parsed.error.issues, []);
+  checkListen(text, member(value, 'listen'));
+  const given = member(value, 'writers');
+  const writers = Array.isArray(given) ? await buildWriters(text, given) : [];
+  if (!parsed.success || text.problems.length > 0) return undefined;
+  return assemble(parsed.data, given === undefined ? await defaultWriters() : writers, text.file, surroundings);
+}
+
+async function buildDefault(surroundings: Surroundings): Promise<ProxyConfig> {
+  return assemble(configSchema.parse({}), await defaultWriters(), undefined, surroundings);
+}
+
+function assemble(
+  settings: z.output<typeof configSchema>,
+  writers: readonly WriterConfig[],
+  file: string | undefined,
+  { env, cwd, hostname: host }: Surroundings,
+): ProxyConfig {
+  const { listen, dedup, lanes } = settings;
+  // systemd gives several, separated by colons, where a unit asks for several; the first is ours.
+  const [stateDirectory = ''] = (env.STATE_DIRECTORY ?? '').split(':');
+  return {
+    file,
+    site: settings.site ?? host ?? hostname(),
+    labels: settings.labels,
+    data: resolve(file === undefined ? cwd : dirname(file), settings.data ?? (stateDirectory === '' ? './data' : stateDirectory)),
+    listen: { grpc: listen.grpc, http: listen.http },
+    dedup: { intervalMs: dedup.interval, windowsMax: dedup.windowsMax },
+    urgent: lanes.urgent.minSeverity,
+    writers,
+  };
+}
+
+async function defaultWriters(): Promise<WriterConfig[]> {
+  const kind = await writerKind('console');
+  return kind ? DEFAULT_WRITERS.map((writer) => writerConfig(section(writerShape).parse(writer), {})) : [];
+}
+
+async function buildWriters(text: ConfigText, given: readonly unknown[]): Promise<WriterConfig[]> {
+  checkNames(text, given);
+  const built = await Promise.all(given.map(async (value, index) => buildWriter(text, value, index)));
+  return built.filter((writer) => writer !== undefined);
+}
+
+async function buildWriter(text: ConfigText, value: unknown, index: number): Promise<WriterConfig | undefined> {
+  const path = ['writers', index];
+  const named = member(value, 'kind');
+  const kind = typeof named === 'string' ? await writerKind(named) : undefined;
+  const isMap = typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (!kind && isMap) text.mustBe([...path, 'kind'], `one of ${WRITER_KINDS.join(', ')}`);
+  const kindShape: z.ZodRawShape = kind?.shape ?? {};
+  // Of a kind that is unknown only the keys that every writer has can be judged.
+  const schema =
+    kind || !isMap ? section({ ...writerShape, ...kindShape }) : z.looseObject({ ...writerShape, kind: z.unknown().optional() });
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) report(text, parsed.error.issues, path);
+  if (!parsed.success || !kind) return undefined;
+  const { retry } = parsed.data as z.output<z.ZodObject<typeof writerShape>>;
+  if (retry.policy !== 'constant' && retry.initial > retry.max) {
+    const key = [...path, 'retry', 'initial'];
+    text.problem(key, `${showPath(key)} must be at most retry.max, got ${text.got(key)}`);
+  }
+  const own = Object.entries(value as object).filter(([key]) => key in kindShape);
+  return writerConfig(parsed.data as z.output<z.ZodObject<typeof writerShape>>, Object.fromEntries(own));
+}
+
+function writerConfig(settings: z.output<z.ZodObject<typeof writerShape>>, own: Readonly<Record<string, unknown>>): WriterConfig {
+  const { name, kind, batch, retry, filter, notices } = settings;
+  return {
+    name,
+    kind,
+    settings: own,
+    batch: { intervalMs: batch.interval, eventsMax: batch.eventsMax, bytesMax: batch.bytesMax },
+    retry: retryPolicy(retry),
+    filter: filter && {
+      ...(filter.minSeverity === undefined ? {} : { minSeverity: filter.minSeverity }),
+      ...(filter.types === undefined ? {} : { types: filter.types }),
+    },
+    notices,
+  };
+}
+
+function checkNames(text: ConfigText, writers: readonly unknown[]): void {
+  const seen = new Map<unknown, number>();
+  for (const [index, writer] of writers.entries()) {
+    const name = member(writer, 'name');
+    const first = seen.get(name);
+    if (name !== undefined && first !== undefined) {
+      const path = ['writers', index, 'name'];
+      text.problem(path, `${showPath(path)} must be another than that of writers[${first}], got ${text.got(path)} twice`);
+    } else seen.set(name, index);
+  }
+}
+
+/** What others can reach needs TLS and a token, which this version has not got, or the word that says one knows. */
+function checkListen(text: ConfigText, listen: unknown): void {
+  const insecure = member(listen, 'insecure');
+  const addresses = ['grpc', 'http'].map((key) => {
+    const value = member(listen, key);
+    return { path: ['listen', key], address: typeof value === 'string' ? parseAddress(value) : undefined };
+  });
+  for (const { path, address } of addresses) {
+    if (!address || isLocal(address) || insecure === true || insecure === 'true') continue;
+    text.problem(
+      path,
+      `${showPath(path)} must be on loopback or a unix socket, got ${text.got(path)}: others could read and record events there. ` +
+        'TLS and a token come with a later version; until then, where the network itself is trusted, write `insecure: true` beside it',
+    );
+  }
+  const [grpc, http] = addresses.map(({ address }) => address && formatAddress(address));
+  if (grpc !== undefined && grpc === http && !grpc.endsWith(':0')) {
+    text.problem(['listen', 'http'], `listen.http must be another address than listen.grpc, got ${text.got(['listen', 'http'])} twice`);
+  }
+}
+
+/** zod's issues as problems in our words. */
+function report(text: ConfigText, issues: readonly z.core.$ZodIssue[], prefix: KeyPath): void {
+  for (const issue of issues) {
+    const path = [...prefix, ...issue.path];
+    if (issue.code === 'unrecognized_keys') {
+      for (const key of issue.keys) {
+        const whole = [...path, key];
+        const what = comesLater(whole) ? 'comes with a later version, this one knows' : 'is unknown, expected any of';
+        text.keyProblem(whole, `${showPath(whole)} ${what} ${issue.message}`);
+      }
+    } else if (issue.code === 'invalid_key') {
+      const [inner] = issue.issues;
+      text.keyProblem(path, `${showPath(path)} must be ${inner?.message ?? 'another key'}, got ${JSON.stringify(String(path.at(-1)))}`);
+    } else text.mustBe(path, expected(issue));
+  }
+}
+
+function expected(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'custom':
+      return issue.message;
+    case 'invalid_type':
+      return TYPES[issue.expected] ?? issue.expected;
+    case 'invalid_union':
+      return 'one of backoff, constant, suspend, dead-letter';
+    case 'too_big':
+      return `a list of at most ${issue.maximum}`;
+    case 'too_small':
+      return `a list of at least ${issue.minimum}`;
+    default:
+      return issue.message;
+  }
+}
+
+const TYPES: Readonly<Record<string, string>> = { object: 'a map', record: 'a map', array: 'a list', string: 'a text' };
+
+function member(value: unknown, key: string): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined;
+}

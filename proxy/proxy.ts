@@ -1,0 +1,170 @@
+/**
+ * The daemon: one journal, one dispatcher, a feed for each writer, the inputs, the admin surface.
+ *
+ * Start: everything is opened before anything is taken in; a writer that cannot be opened is a state of that writer. Stop, on abort:
+ * inputs first (what they took is answered), then feeds and the dispatcher, then writers, the admin surface, the journal. Nothing needed
+ * for correctness happens there: what was not delivered is in the journal. A bug in any part stops the others, and `runProxy` rejects with it.
+ */
+import { mkdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Clock } from '../core/clock.ts';
+import { asError, FondacoError } from '../core/errors.ts';
+import type { Journal } from '../core/journal.ts';
+import type { Writer } from '../core/writer.ts';
+import { Dispatcher } from '../dispatcher/dispatcher.ts';
+import { Feed, type FeedState } from '../dispatcher/feed.ts';
+import { readLedger } from '../dispatcher/ledger.ts';
+import { LevelJournal } from '../journal/level-journal.ts';
+import { formatAddress, type ListenAddress } from './address.ts';
+import type { ProxyConfig, WriterConfig } from './config.ts';
+import { HttpSurface } from './http.ts';
+import { GrpcInput } from './inputs/grpc.ts';
+import { LateWriter } from './late-writer.ts';
+import { statusSource } from './status.ts';
+import { writerKind, type WriterParts } from './writers.ts';
+
+/** Dead letters kept for each writer; at the limit its feed pauses. */
+const DEAD_LETTERS_MAX = 10_000;
+/** How often the states of feeds are looked at, to log their changes, ms. */
+const WATCH_MS = 500;
+
+export interface ProxyParts extends WriterParts {
+  readonly clock: Clock;
+  /** Numbers in [0, 1). */
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly version: string;
+  /** Called once, when events are taken. */
+  readonly ready?: (bound: Bound) => void;
+}
+
+/** Where a proxy listens: with the ports that it got, where it asked for any. */
+export interface Bound {
+  readonly grpc: ListenAddress;
+  readonly http: ListenAddress;
+}
+
+/**
+ * Runs a proxy until `signal` is aborted, then stops it cleanly and resolves. Rejects CONFIG (the data directory or an address cannot be
+ * used), UNAVAILABLE (one of them is in use), CORRUPT, FULL, or with a bug.
+ */
+export async function runProxy(config: ProxyConfig, parts: ProxyParts, signal: AbortSignal): Promise<void> {
+  const { logger } = parts;
+  const journal = await openJournal(config, parts);
+  try {
+    await runOn(journal, config, parts, signal);
+  } finally {
+    await journal.close();
+    logger.info({ data: config.data }, 'proxy stopped');
+  }
+}
+
+async function openJournal(config: ProxyConfig, { clock, logger }: ProxyParts): Promise<Journal> {
+  try {
+    await mkdir(config.data, { recursive: true });
+  } catch (error) {
+    throw new FondacoError('CONFIG', `data must be a directory that can be made, ${asError(error).message}`, { cause: error });
+  }
+  return LevelJournal.open(join(config.data, 'journal'), {
+    clock,
+    stamp: { site: config.site, ...(config.labels && { labels: config.labels }) },
+    holder: `proxy, process ${process.pid}`,
+    onProblem: (problem) => logger.error({ err: problem }, 'the journal failed'),
+  });
+}
+
+async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, signal: AbortSignal): Promise<void> {
+  const { clock, random, logger } = parts;
+  const { dedup, urgent } = config;
+  const dispatcher = await Dispatcher.open(journal, { clock, random, dedup, urgent, node: hostname() });
+  const writers = await openWriters(config, parts);
+  const feeds = await Promise.all(config.writers.map(async (writer, i) => openFeed(dispatcher, writer, writers[i]!)));
+  let isStopping = false;
+  const isReady = (): boolean => journal.isOpen && !isStopping;
+
+  const http = await HttpSurface.open({
+    address: config.listen.http,
+    isReady,
+    status: statusSource({ site: config.site, version: parts.version, clock, journal, dispatcher, feeds, isReady }),
+    ledger: async () => readLedger(journal),
+    onProblem: (problem) => logger.error({ err: problem }, 'a request failed'),
+  });
+  try {
+    const accept = dispatcher.accept.bind(dispatcher);
+    const input = await GrpcInput.open({ address: config.listen.grpc, accept, journal: journal.id, isReady, clock });
+    const bug = new AbortController();
+    const guarded = (running: Promise<void>): Promise<void> => running.catch((error: unknown) => bug.abort(error));
+
+    const work = new AbortController();
+    const working = [dispatcher.run(work.signal), ...feeds.map(async (feed) => feed.run(work.signal)), watch(feeds, parts, work.signal)];
+    const worked = Promise.all(working.map(guarded));
+    const taking = guarded(input.run(AbortSignal.any([signal, bug.signal])));
+    logStart(config, { grpc: input.address, http: http.address }, parts);
+
+    await taking;
+    isStopping = true;
+    logger.info('stopping');
+    work.abort();
+    await worked;
+    if (bug.signal.aborted) throw asError(bug.signal.reason);
+  } finally {
+    await Promise.all(writers.map(async (writer) => writer.close()));
+    await http.close();
+  }
+}
+
+async function openWriters(config: ProxyConfig, parts: WriterParts): Promise<LateWriter[]> {
+  return config.writers.map(({ kind, settings }) => new LateWriter(async () => (await knownKind(kind)).open(settings, parts)));
+}
+
+async function openFeed(
+  dispatcher: Dispatcher,
+  { name, kind, settings, batch, retry, filter, notices }: WriterConfig,
+  writer: Writer,
+): Promise<Feed> {
+  const writeTimeoutMs = (await knownKind(kind)).writeTimeoutMs(settings);
+  return Feed.open(dispatcher, {
+    name,
+    writer,
+    batch,
+    retry,
+    filter: filter ?? {},
+    notices,
+    deadLettersMax: DEAD_LETTERS_MAX,
+    writeTimeoutMs,
+  });
+}
+
+async function knownKind(name: string): Promise<NonNullable<Awaited<ReturnType<typeof writerKind>>>> {
+  const kind = await writerKind(name);
+  if (!kind) throw new FondacoError('CONFIG', `there is no kind of writer called ${name}`);
+  return kind;
+}
+
+function logStart(config: ProxyConfig, bound: Bound, { logger, ready, version }: ProxyParts): void {
+  const { file, site, data, writers } = config;
+  const [grpc, http] = [formatAddress(bound.grpc), formatAddress(bound.http)];
+  logger.info(
+    { version, config: file ?? 'built-in default', site, data, grpc, http, writers: writers.map(({ name }) => name) },
+    'proxy started',
+  );
+  ready?.(bound);
+}
+
+/** One line when a feed's state changes, however many writes fail in between. */
+async function watch(feeds: readonly Feed[], { clock, logger }: ProxyParts, signal: AbortSignal): Promise<void> {
+  const before = new Map<string, FeedState>();
+  while (!signal.aborted) {
+    for (const feed of feeds) {
+      const { name, state, lastError } = feed.status();
+      const last = before.get(name) ?? 'delivering';
+      before.set(name, state);
+      if (state === last) continue;
+      if (state === 'delivering') logger.info({ writer: name, state, before: last }, 'writer delivers again');
+      else logger.warn({ writer: name, state, before: last, problem: lastError?.message }, 'writer does not take events, they are kept');
+    }
+    await clock.sleep(WATCH_MS, signal);
+  }
+}

@@ -1,0 +1,66 @@
+/** What /v1/status tells; the one place that puts the shapes of the dispatcher together. */
+import type { Clock } from '../core/clock.ts';
+import type { Journal } from '../core/journal.ts';
+import { LANES, type PerLane } from '../core/lane.ts';
+import { formatMs } from '../core/time.ts';
+import type { Dispatcher } from '../dispatcher/dispatcher.ts';
+import type { Feed, FeedStatus } from '../dispatcher/feed.ts';
+import { readLedger } from '../dispatcher/ledger.ts';
+
+export interface ProxyStatus {
+  readonly site: string;
+  readonly version: string;
+  /** RFC 3339, by the proxy's wall clock. */
+  readonly startedAt: string;
+  readonly uptimeMs: number;
+  /** Whether ingest works. */
+  readonly isReady: boolean;
+  /** Events of agents that were stored: ever, by lane, and since the start. */
+  readonly accepted: PerLane<number>;
+  readonly acceptedSinceStart: number;
+  /** Events that never became entries. */
+  readonly rejected: number;
+  readonly lost: number;
+  readonly isBalanced: boolean;
+  readonly windows: { readonly open: number; readonly held: number };
+  readonly writers: readonly FeedStatus[];
+}
+
+export interface StatusSources {
+  readonly site: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly journal: Journal;
+  readonly dispatcher: Dispatcher;
+  readonly feeds: readonly Feed[];
+  readonly isReady: () => boolean;
+}
+
+/** Makes the function that tells; what is "since the start" is since this call. */
+export function statusSource(sources: StatusSources): () => Promise<ProxyStatus> {
+  const { site, version, clock, journal, dispatcher, feeds, isReady } = sources;
+  const startedAt = formatMs(clock.now());
+  const started = clock.monotonic();
+  const acceptedBefore = sum(dispatcher.counts.accepted);
+  return async () => {
+    const { accepted, rejected, lost, isBalanced, windows } = await readLedger(journal);
+    return {
+      site,
+      version,
+      startedAt,
+      uptimeMs: Math.round(clock.monotonic() - started),
+      isReady: isReady(),
+      accepted,
+      acceptedSinceStart: sum(accepted) - acceptedBefore,
+      rejected,
+      lost,
+      isBalanced,
+      windows,
+      writers: feeds.map((feed) => feed.status()),
+    };
+  };
+}
+
+function sum(counts: PerLane<number>): number {
+  return LANES.reduce((total, lane) => total + counts[lane], 0);
+}

@@ -1,0 +1,350 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { assert } from 'chai';
+import { isFondacoError } from '../../core/errors.ts';
+import { checkConfig, formatProblem, loadConfig, type Problem, type ProxyConfig } from '../../proxy/config.ts';
+import { tempDirectory } from '../support/temp-directory.ts';
+
+describe('proxy config', () => {
+  let folder: string;
+  let file: string;
+  let remove: () => Promise<void>;
+  beforeEach(async () => {
+    ({ path: folder, remove } = await tempDirectory());
+    file = join(folder, 'fondaco.yaml');
+  });
+  afterEach(async () => remove());
+
+  async function check(text: string, env: Record<string, string> = {}): Promise<readonly Problem[]> {
+    writeFileSync(file, text);
+    const checked = await checkConfig(file, { env, cwd: folder });
+    return 'problems' in checked ? checked.problems : [];
+  }
+
+  async function load(text: string, env: Record<string, string> = {}): Promise<ProxyConfig> {
+    writeFileSync(file, text);
+    return loadConfig(file, { env, cwd: folder, hostname: 'host-1' });
+  }
+
+  const writer = (keys: string): string => `writers:\n  - name: ops\n    kind: http\n    url: http://h/\n    ${keys}\n`;
+  const loopback = 'must be on loopback or a unix socket, got';
+
+  /** What is wrong, where, and what is said. */
+  const bad: [text: string, line: number, column: number, message: string][] = [
+    ['sitee: x', 1, 1, 'sitee is unknown, expected any of site, labels, data, listen, dedup, lanes, inputs, writers'],
+    ['catalogs: []', 1, 1, 'catalogs comes with a later version'],
+    ['site: ""', 1, 7, 'site must be 1 to 256 bytes without control characters, got ""'],
+    ['site: [a]', 1, 7, 'site must be 1 to 256 bytes without control characters, got a list'],
+    ['site: 7', 1, 7, 'site must be 1 to 256 bytes without control characters, got 7'],
+    ['labels:\n  region: eu\n  9x: y', 3, 3, 'labels.9x must be a label name'],
+    ['labels:\n  region: 3', 2, 11, 'labels.region must be a text of 1 to 256 bytes without control characters, got 3'],
+    ['labels: eu', 1, 9, 'labels must be a map, got "eu"'],
+    ['data: ""', 1, 7, 'data must be a directory, got ""'],
+    ['listen: 7070', 1, 9, 'listen must be a map, got 7070'],
+    ['listen:\n  grpc: 7070', 2, 9, 'listen.grpc must be host:port, [IPv6]:port or unix:/path, got 7070'],
+    ['listen: { grpc: "127.0.0.1:70700" }', 1, 17, 'listen.grpc must be host:port, [IPv6]:port or unix:/path, got "127.0.0.1:70700"'],
+    ['listen: { http: unix:relative.sock }', 1, 17, 'listen.http must be host:port, [IPv6]:port or unix:/path, got "unix:relative.sock"'],
+    ['listen: { grpc: 0.0.0.0:7070 }', 1, 17, `listen.grpc ${loopback} "0.0.0.0:7070"`],
+    ['listen:\n  http: "[::]:7071"', 2, 9, `listen.http ${loopback} "[::]:7071"`],
+    ['listen: { grpc: proxy.example:7070, insecure: false }', 1, 17, `listen.grpc ${loopback} "proxy.example:7070"`],
+    ['listen: { insecure: yes }', 1, 21, 'listen.insecure must be true or false, got "yes"'],
+    ['listen: { tls: {} }', 1, 11, 'listen.tls comes with a later version, this one knows grpc, http, insecure'],
+    ['listen: { grpc: 127.0.0.1:7000, http: 127.0.0.1:7000 }', 1, 39, 'listen.http must be another address than listen.grpc'],
+    ['dedup: { interval: 10 }', 1, 20, 'dedup.interval must be a duration from 0s to 1d, got 10'],
+    ['dedup: { interval: 2d }', 1, 20, 'dedup.interval must be a duration from 0s to 1d, got "2d"'],
+    ['dedup: { windowsMax: many }', 1, 22, 'dedup.windowsMax must be a whole number from 1 to 10000000, got "many"'],
+    ['dedup: { windowsMax: 1.5 }', 1, 22, 'dedup.windowsMax must be a whole number from 1 to 10000000, got 1.5'],
+    [
+      'lanes:\n  urgent:\n    minSeverity: fatal',
+      3,
+      18,
+      'lanes.urgent.minSeverity must be one of debug, info, warn, error, critical, got "fatal"',
+    ],
+    ['lanes: { express: {} }', 1, 10, 'lanes.express is unknown, expected any of urgent'],
+    [
+      'journal: { bytesMax: 4GiB }',
+      1,
+      1,
+      'journal comes with a later version, this one knows site, labels, data, listen, dedup, lanes, inputs, writers',
+    ],
+    ['lanes:\ndedup: {}', 1, 1, 'lanes must be a map, got nothing'],
+    [writer('batch: { bytesMax: 4 }'), 5, 24, 'writers[0].batch.bytesMax must be a size from 1KiB to 64MiB, got 4'],
+    [writer('batch: { bytesMax: 4gb }'), 5, 24, 'writers[0].batch.bytesMax must be a size from 1KiB to 64MiB, got "4gb"'],
+    ['inputs: [{ kind: http }]', 1, 9, 'inputs must be an empty list'],
+    ['writers: ops', 1, 10, 'writers must be a list, got "ops"'],
+    ['writers: [ops]', 1, 11, 'writers[0] must be a map, got "ops"'],
+    ['writers:\n  - kind: console', 2, 5, 'writers[0].name must be 1 to 63 of a-z, 0-9 and -, got nothing'],
+    ['writers:\n  - { name: Ops, kind: console }', 2, 13, 'writers[0].name must be 1 to 63 of a-z, 0-9 and -, got "Ops"'],
+    ['writers:\n  - name: a', 2, 5, 'writers[0].kind must be one of http, console, got nothing'],
+    ['writers:\n  - { name: a, kind: pigeon, seeds: 3 }', 2, 22, 'writers[0].kind must be one of http, console, got "pigeon"'],
+    ['writers:\n  - { name: a, kind: console, format: pretty }', 2, 39, 'writers[0].format must be one of auto, text, json, got "pretty"'],
+    ['writers:\n  - { name: a, kind: console, url: "http://h/" }', 2, 31, 'writers[0].url is unknown, expected any of name, kind,'],
+    [
+      'writers:\n  - { name: a, kind: console }\n  - { name: a, kind: console }',
+      3,
+      13,
+      'writers[1].name must be another than that of writers[0], got "a" twice',
+    ],
+    ['writers:\n  - { name: a, kind: http }', 2, 5, 'writers[0].url must be an http:// or https:// URL, got nothing'],
+    ['writers:\n  - { name: a, kind: http, url: ftp://h/ }', 2, 33, 'writers[0].url must be an http:// or https:// URL, got "ftp://h/"'],
+    [writer('format: xml'), 5, 13, 'writers[0].format must be one of cloudevents-batch, json, got "xml"'],
+    [writer('headers: { Host: h }'), 5, 16, 'writers[0].headers.Host must be a header name that is not one of ours, got "Host"'],
+    [writer('timeout: 30'), 5, 14, 'writers[0].timeout must be a duration from 100ms to 10m, got 30'],
+    [writer('secret: x'), 5, 5, 'writers[0].secret comes with a later version'],
+    [writer('batch: { interval: 1 fortnight }'), 5, 24, 'writers[0].batch.interval must be a duration from 0ms to 1h, got "1 fortnight"'],
+    [writer('batch: { eventsMax: 0 }'), 5, 25, 'writers[0].batch.eventsMax must be a whole number from 1 to 10000, got 0'],
+    [writer('batch: { bytesMax: 1MiBB }'), 5, 24, 'writers[0].batch.bytesMax must be a size from 1KiB to 64MiB, got "1MiBB"'],
+    [
+      writer('retry: { initial: 1s }'),
+      5,
+      12,
+      'writers[0].retry.policy must be one of backoff, constant, suspend, dead-letter, got nothing',
+    ],
+    [
+      writer('retry: { policy: never }'),
+      5,
+      22,
+      'writers[0].retry.policy must be one of backoff, constant, suspend, dead-letter, got "never"',
+    ],
+    [writer('retry: { policy: constant }'), 5, 12, 'writers[0].retry.interval must be a duration from 10ms to 1d, got nothing'],
+    [writer('retry: { policy: suspend }'), 5, 12, 'writers[0].retry.attempts must be a whole number from 1 to 1000000, got nothing'],
+    [
+      writer('retry: { policy: backoff, attempts: 3 }'),
+      5,
+      31,
+      'writers[0].retry.attempts is unknown, expected any of policy, initial, max',
+    ],
+    [writer('retry: { policy: backoff, initial: 1m, max: 1s }'), 5, 40, 'writers[0].retry.initial must be at most retry.max, got "1m"'],
+    [writer('filter: { source: {} }'), 5, 15, 'writers[0].filter.source comes with a later version, this one knows minSeverity, types'],
+    [writer('filter: { tipes: [] }'), 5, 15, 'writers[0].filter.tipes is unknown, expected any of minSeverity, types'],
+    [writer('filter: { types: [] }'), 5, 22, 'writers[0].filter.types must be a list of at least 1, got a list'],
+    [
+      writer('filter: { types: ["a b"] }'),
+      5,
+      23,
+      `writers[0].filter.types[0] must be an event type or a pattern such as 'cluster.*', got "a b"`,
+    ],
+    [writer('notices: maybe'), 5, 14, 'writers[0].notices must be true or false, got "maybe"'],
+    ['site: a\nsite: b', 2, 1, 'the config file must be YAML: Map keys must be unique'],
+    ['site: [a', 1, 9, 'the config file must be YAML:'],
+    ['- a', 1, 1, 'the config file must be a map, got a list'],
+    ['site: a\n---\nsite: b', 2, 1, 'the config file must be YAML:'],
+    ['site: ${NOT_SET}', 1, 7, 'site: ${NOT_SET} must be an environment variable that is set, NOT_SET is not'],
+    ['site: ${}', 1, 7, 'site: ${} must be the name of an environment variable or file:/path between ${ and }'],
+    ['site: "${OPEN"', 1, 7, 'site: ${OPEN must be a closing }'],
+    ['site: ${file:/no/such/file}', 1, 7, 'site: ${file:/no/such/file} must be a readable file in UTF-8, ENOENT'],
+  ];
+  for (const [text, line, column, message] of bad) {
+    it(`refuses ${JSON.stringify(text)}`, async () => {
+      const problems = await check(text);
+      const found = problems.find((problem) => problem.message.startsWith(message));
+      assert.isDefined(found, `none of them begins with ${JSON.stringify(message)}:\n${problems.map(formatProblem).join('\n')}`);
+      assert.deepEqual([found?.line, found?.column], [line, column], found?.message);
+      assert.equal(found?.file, file);
+      assert.isFalse(
+        message.includes('YAML') ? false : problems.length > 1,
+        `one mistake, one problem:\n${problems.map(formatProblem).join('\n')}`,
+      );
+    });
+  }
+
+  it('says all that is wrong at once, in the order of the places, as CONFIG', async () => {
+    const text = [
+      'site: ""',
+      'dedup: { interval: soon }',
+      'writers:',
+      '  - { name: A, kind: http }',
+      '  - { name: b, kind: smoke }',
+      'extra: 1',
+    ].join('\n');
+    writeFileSync(file, text);
+    try {
+      await loadConfig(file, { env: {}, cwd: folder });
+      assert.fail('it must reject');
+    } catch (error) {
+      assert.isTrue(isFondacoError(error, 'CONFIG'), String(error));
+      const [heading, ...lines] = (error as Error).message.split('\n');
+      assert.equal(heading, '[CONFIG] 6 problems in the config');
+      assert.deepEqual(
+        lines.map((line) =>
+          line
+            .trim()
+            .slice(file.length + 1)
+            .split(':')
+            .slice(0, 2)
+            .join(':'),
+        ),
+        ['1:7', '2:20', '4:5', '4:13', '5:22', '6:1'],
+      );
+    }
+  });
+
+  it('names a file that is not there, and one that is not text', async () => {
+    const checked = await checkConfig(join(folder, 'none.yaml'), { env: {}, cwd: folder });
+    assert.isTrue('problems' in checked);
+    if ('problems' in checked)
+      assert.match(checked.problems.map(formatProblem).join(), /none\.yaml: the config file must be a readable file.*ENOENT/);
+    writeFileSync(file, Buffer.from([0x73, 0xff, 0xfe]));
+    const binary = await checkConfig(file, { env: {}, cwd: folder });
+    assert.isTrue('problems' in binary && binary.problems[0]?.message.startsWith('the config file must be a readable file in UTF-8'));
+  });
+
+  it('shows no secret: not what a variable gave, not a literal one, not in a URL, not in broken YAML', async () => {
+    writeFileSync(join(folder, 'secret'), 'hunter2\n');
+    const texts = [
+      writer('timeout: ${PASS}'),
+      writer('timeout: "${file:secret}"'),
+      writer('headers: { authorization: [hunter2] }'),
+      writer('headers: hunter2'),
+      writer('secret: hunter2'),
+      writer('token: hunter2'),
+      writer('pasword: hunter2'),
+      'writers:\n  - { name: a, kind: http, url: "ftp://user:hunter2@h/" }',
+      'writers:\n  - { name: a, kind: http, url: "ftp://h/?key=hunter2" }',
+      'site: "a" "hunter2"',
+      'site: "a" hunter2',
+      'site: ["hunter2',
+      '"hunter2" "hunter2": {',
+    ];
+    for (const text of texts) {
+      const problems = await check(text, { PASS: 'hunter2' });
+      assert.isAbove(problems.length, 0, text);
+      assert.notInclude(JSON.stringify(problems), 'hunter2', text);
+    }
+  });
+
+  it('takes variables as text that is never read as YAML, numbers and words by what they say, and $${ as ${', async () => {
+    writeFileSync(join(folder, 'site name'), 'a: [b\n');
+    const config = await load(
+      [
+        'site: "${file:site name}"',
+        'labels: { a: "x-${REGION}-$${REGION}", b: "$5 {c}" }',
+        'listen: { grpc: "127.0.0.1:${PORT}", insecure: "${INSECURE}" }',
+        'dedup:',
+        '  windowsMax: ${N}',
+      ].join('\n'),
+      { REGION: 'eu: [', PORT: '1234', N: '77', INSECURE: 'true' },
+    );
+    assert.equal(config.site, 'a: [b');
+    assert.deepEqual(config.labels, { a: 'x-eu: [-${REGION}', b: '$5 {c}' });
+    assert.deepEqual(config.listen.grpc, { host: '127.0.0.1', port: 1234 });
+    assert.equal(config.dedup.windowsMax, 77);
+  });
+
+  it('reads what the design shows, as far as this version goes', async () => {
+    writeFileSync(join(folder, 'auth'), 'Bearer abc\n');
+    const config = await load(`
+site: plant-7
+labels: { region: eu }
+data: ./data
+listen: { grpc: 127.0.0.1:7070, http: unix:/run/fondaco/proxy.sock }
+dedup: { interval: 10s, windowsMax: 100000 }
+lanes: { urgent: { minSeverity: error } }
+inputs: []
+writers:
+  - name: ops
+    kind: http
+    url: https://ops.example/events
+    headers: { authorization: "\${file:auth}" }
+    filter: { minSeverity: warn, types: ['cluster.*'] }
+    batch: { interval: 1.5s, eventsMax: 500, bytesMax: 1MiB }
+    retry: { policy: backoff, initial: 1s, max: 5m }
+  - { name: screen, kind: console, notices: false, retry: { policy: constant, interval: 2s, attempts: 9 } }
+`);
+    assert.deepEqual(config, {
+      file,
+      site: 'plant-7',
+      labels: { region: 'eu' },
+      data: join(folder, 'data'),
+      listen: { grpc: { host: '127.0.0.1', port: 7070 }, http: { path: '/run/fondaco/proxy.sock' } },
+      dedup: { intervalMs: 10_000, windowsMax: 100_000 },
+      urgent: 'error',
+      writers: [
+        {
+          name: 'ops',
+          kind: 'http',
+          settings: { url: 'https://ops.example/events', headers: { authorization: 'Bearer abc' } },
+          batch: { intervalMs: 1500, eventsMax: 500, bytesMax: 1024 * 1024 },
+          retry: { policy: 'backoff', initialMs: 1000, maxMs: 300_000 },
+          filter: { minSeverity: 'warn', types: ['cluster.*'] },
+          notices: true,
+        },
+        {
+          name: 'screen',
+          kind: 'console',
+          settings: {},
+          batch: { intervalMs: 1000, eventsMax: 500, bytesMax: 1024 * 1024 },
+          retry: { policy: 'constant', intervalMs: 2000, attempts: 9 },
+          filter: undefined,
+          notices: false,
+        },
+      ],
+    });
+  });
+
+  it('lets others in only where that is written out', async () => {
+    const config = await load('listen: { grpc: 0.0.0.0:7070, http: "[::]:7071", insecure: true }');
+    assert.deepEqual(config.listen, { grpc: { host: '0.0.0.0', port: 7070 }, http: { host: '::', port: 7071 } });
+    for (const address of ['localhost:1', '127.1.2.3:1', '"[::1]:1"', 'unix:/run/f.sock']) {
+      assert.deepEqual(await check(`listen: { grpc: ${address} }`), [], address);
+    }
+  });
+
+  it('says that a variable in { } needs quotes', async () => {
+    const [problem] = await check('dedup: { windowsMax: ${N} }', { N: '5' });
+    assert.include(problem?.message, 'between { } or [ ] a variable needs quotes');
+  });
+
+  it('resolves aliases', async () => {
+    const config = await load(
+      'writers:\n  - { name: a, kind: console, batch: &b { interval: 5s } }\n  - { name: b, kind: console, batch: *b }',
+    );
+    assert.deepEqual(
+      config.writers.map(({ batch }) => batch.intervalMs),
+      [5000, 5000],
+    );
+    const [problem] = await check(
+      'writers:\n  - { name: a, kind: console, batch: &b { interval: 5 } }\n  - { name: b, kind: console, batch: *b }',
+    );
+    assert.equal(problem?.line, 2);
+  });
+
+  describe('where it is looked for', () => {
+    const at = (place: string, site: string): string => {
+      const path = join(folder, place);
+      writeFileSync(path, `site: ${site}\n`);
+      return path;
+    };
+    const site = async (flag: string | undefined, env = {}): Promise<string> =>
+      (await loadConfig(flag, { env, cwd: folder, hostname: 'host-1' })).site;
+
+    it('--config, FONDACO_CONFIG, ./fondaco.yaml, then the default', async () => {
+      assert.equal(await site(undefined), 'host-1');
+      at('fondaco.yaml', 'here');
+      assert.equal(await site(undefined), 'here');
+      const other = at('other.yaml', 'env');
+      assert.equal(await site(undefined, { FONDACO_CONFIG: other }), 'env');
+      assert.equal(await site(undefined, { FONDACO_CONFIG: '' }), 'here');
+      at('flag.yaml', 'flag');
+      assert.equal(await site('flag.yaml', { FONDACO_CONFIG: other }), 'flag');
+    });
+
+    it('is usable without any: a console writer, loopback, ./data or $STATE_DIRECTORY', async () => {
+      const config = await loadConfig(undefined, { env: {}, cwd: folder });
+      assert.isUndefined(config.file);
+      assert.deepEqual(
+        config.writers.map(({ kind, name }) => [kind, name]),
+        [['console', 'console']],
+      );
+      assert.equal(config.data, join(folder, 'data'));
+      const state = join(folder, 'state');
+      mkdirSync(state);
+      assert.equal((await loadConfig(undefined, { env: { STATE_DIRECTORY: `${state}:/other` }, cwd: folder })).data, state);
+    });
+
+    it('keeps an empty list of writers empty', async () => {
+      assert.deepEqual((await load('writers: []')).writers, []);
+      assert.lengthOf((await load('# nothing\n')).writers, 1);
+    });
+  });
+});

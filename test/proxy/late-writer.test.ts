@@ -1,0 +1,44 @@
+import { assert } from 'chai';
+import { FondacoError } from '../../core/errors.ts';
+import type { Writer } from '../../core/writer.ts';
+import { LateWriter } from '../../proxy/late-writer.ts';
+import { failure } from '../contract/writer-contract.ts';
+
+describe('a writer that is opened by its first write', () => {
+  const never = new AbortController().signal;
+
+  it('opens once for both lanes, and closes what was opened', async () => {
+    let opened = 0;
+    const seen: string[] = [];
+    const inner: Writer = { write: async () => void seen.push('write'), close: async () => void seen.push('close') };
+    const writer = new LateWriter(async () => {
+      opened++;
+      return inner;
+    });
+    assert.equal(opened, 0);
+    await Promise.all([writer.write([], never), writer.write([], never)]);
+    await writer.close();
+    assert.equal(opened, 1);
+    assert.deepEqual(seen, ['write', 'write', 'close']);
+    assert.equal((await failure(writer.write([], never))).code, 'UNAVAILABLE');
+  });
+
+  it('gives what keeps it from opening as the state of this writer, and tries again', async () => {
+    const outcomes: (() => Writer)[] = [
+      () => {
+        throw new FondacoError('CONFIG', 'there is no such driver');
+      },
+      () => {
+        throw new Error('ERR_MODULE_NOT_FOUND');
+      },
+      () => ({ write: async () => undefined }),
+    ];
+    const writer = new LateWriter(async () => outcomes.shift()!());
+    const first = await failure(writer.write([], never));
+    assert.equal(first.code, 'REFUSED');
+    assert.include(first.message, 'there is no such driver');
+    assert.equal((await failure(writer.write([], never))).code, 'UNAVAILABLE');
+    await writer.write([], never);
+    await writer.close();
+  });
+});

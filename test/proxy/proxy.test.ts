@@ -1,0 +1,145 @@
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { assert } from 'chai';
+import pino from 'pino';
+import { systemClock } from '../../core/clock.ts';
+import { isFondacoError, type FondacoError } from '../../core/errors.ts';
+import { formatAddress } from '../../proxy/address.ts';
+import { loadConfig } from '../../proxy/config.ts';
+import { runProxy, type Bound } from '../../proxy/proxy.ts';
+import type { ProxyStatus } from '../../proxy/status.ts';
+import { Recorder } from '../../recorder/recorder.ts';
+import { arrayMembers, fromNative } from '../support/received.ts';
+import { Subscriber } from '../support/subscriber.ts';
+import { tempDirectory } from '../support/temp-directory.ts';
+
+describe('proxy', () => {
+  let folder: string;
+  let remove: () => Promise<void>;
+  let subscriber: Subscriber;
+  let stop: AbortController;
+  let running: Promise<void>;
+  let logged: { msg: string; level: number }[];
+
+  beforeEach(async () => {
+    ({ path: folder, remove } = await tempDirectory());
+    subscriber = await Subscriber.open();
+    logged = [];
+  });
+  afterEach(async () => {
+    stop.abort();
+    await running.catch(() => {});
+    await subscriber.close();
+    await remove();
+  });
+
+  async function start(text: string): Promise<Bound> {
+    const file = join(folder, 'fondaco.yaml');
+    writeFileSync(file, text);
+    const config = await loadConfig(file, { env: {}, cwd: folder });
+    stop = new AbortController();
+    const logger = pino(
+      { level: 'info' },
+      { write: (line: string) => void logged.push(JSON.parse(line) as { msg: string; level: number }) },
+    );
+    return new Promise((resolve, reject) => {
+      const parts = { clock: systemClock(), random: () => 0.5, logger, version: '0.0.0', stdout: process.stderr, env: {} };
+      running = runProxy(config, { ...parts, ready: resolve }, stop.signal);
+      running.catch(reject);
+    });
+  }
+  const writer = (url: string): string => `  - { name: ops, kind: http, url: "${url}", format: json, batch: { interval: 10ms } }\n`;
+  const text = (more = ''): string =>
+    `site: plant-7\nlisten: { grpc: 127.0.0.1:0, http: 127.0.0.1:0 }\nwriters:\n${writer(subscriber.url)}${more}`;
+  const ask = async (bound: Bound, path: string): Promise<unknown> => (await fetch(`http://${formatAddress(bound.http)}${path}`)).json();
+  const record = async (bound: Bound, count: number): Promise<void> => {
+    const recorder = await Recorder.open({ component: 'test', proxy: formatAddress(bound.grpc), spool: false });
+    for (let i = 1; i <= count; i++) recorder.event('test.Tick', 'info', `tick ${i}`);
+    await recorder.flush();
+    await recorder.close();
+  };
+  const delivered = (): string[] =>
+    subscriber.taken.flatMap((body) => arrayMembers(body.toString()).map((event) => fromNative(event).message));
+
+  it('takes events, delivers them, and tells of it', async () => {
+    const bound = await start(text());
+    await record(bound, 100);
+    await subscriber.until(() => delivered().length === 100);
+    assert.deepEqual(
+      delivered(),
+      Array.from({ length: 100 }, (_, i) => `tick ${i + 1}`),
+    );
+    const status = (await ask(bound, '/v1/status')) as ProxyStatus;
+    assert.deepInclude(status, {
+      site: 'plant-7',
+      isReady: true,
+      accepted: { urgent: 0, normal: 100 },
+      acceptedSinceStart: 100,
+      isBalanced: true,
+    });
+    assert.deepEqual(await ask(bound, '/readyz'), { status: 'ready' });
+    assert.deepInclude((await ask(bound, '/v1/ledger')) as object, { isBalanced: true });
+  });
+
+  it('stays ready when a destination is dead, and logs that once', async () => {
+    const bound = await start(
+      text(`  - { name: dead, kind: http, url: "http://127.0.0.1:1/", retry: { policy: constant, interval: 10ms } }\n`),
+    );
+    await record(bound, 10);
+    await subscriber.until(() => delivered().length === 10);
+    let status = (await ask(bound, '/v1/status')) as ProxyStatus;
+    while (status.writers[1]?.state !== 'retrying') status = (await ask(bound, '/v1/status')) as ProxyStatus;
+    assert.equal(status.writers[0]?.state, 'delivering');
+    assert.equal(status.writers[1].lanes.normal.pending, 10);
+    assert.deepEqual(await ask(bound, '/readyz'), { status: 'ready' });
+    stop.abort();
+    await running;
+    assert.isAtMost(logged.filter(({ msg }) => msg.startsWith('writer does not take')).length, 1);
+  });
+
+  it('stops cleanly on abort and goes on where it was', async () => {
+    subscriber.answer = () => ({ status: 503 });
+    const first = await start(text());
+    await record(first, 20);
+    stop.abort();
+    await running;
+    assert.include(
+      logged.map(({ msg }) => msg),
+      'proxy stopped',
+    );
+    assert.deepEqual(
+      logged.filter(({ level }) => level >= 50),
+      [],
+    );
+    subscriber.answer = () => ({ status: 200 });
+    await start(text());
+    await subscriber.until(() => delivered().length === 20);
+  });
+
+  it('frees the journal and its addresses when something cannot be opened', async () => {
+    const bound = await start(text());
+    const other = text()
+      .replace('grpc: 127.0.0.1:0', `grpc: "${formatAddress(bound.grpc)}"`)
+      .replace('site:', 'data: ./other\nsite:');
+    const [before, stopBefore] = [running, stop];
+    let failure: FondacoError | undefined;
+    await start(other).catch((error: unknown) => {
+      if (isFondacoError(error)) failure = error;
+    });
+    assert.equal(failure?.code, 'UNAVAILABLE');
+    stopBefore.abort();
+    await before;
+    await start(other);
+    assert.include(readdirSync(folder), 'other');
+  });
+
+  it('names a data directory that cannot be made', async () => {
+    writeFileSync(join(folder, 'data'), 'a file');
+    let failure: FondacoError | undefined;
+    await start(text()).catch((error: unknown) => {
+      if (isFondacoError(error)) failure = error;
+    });
+    assert.equal(failure?.code, 'CONFIG');
+    assert.include(failure?.message, 'data must be a directory');
+  });
+});

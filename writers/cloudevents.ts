@@ -1,0 +1,88 @@
+/**
+ * CloudEvents 1.0 in its JSON batch format (cloudevents/spec, JSON event format, section 4).
+ *
+ * | attribute | what |
+ * |---|---|
+ * | id | the event's id; with `.revision` for a summary |
+ * | source | `//site/node/component`, each part percent-encoded |
+ * | type, time | the event's |
+ * | subject | `Kind/name` of the object |
+ * | severitytext, severitynumber | `warn`, 13 (extension "severity") |
+ * | recordedtime | the first proxy's clock (extension "recordedtime") |
+ * | sequence | the delivery seq, 16 digits, so that text order is number order (extension "sequence", no sequencetype) |
+ * | traceparent | W3C trace context, where it is one (extension "distributed tracing") |
+ * | data | the rest, `object` whole, because a subject cannot be taken apart again |
+ *
+ * Attributes of the event are the text that was recorded, not what JSON.parse makes of it. Nothing depends on the attempt or on the
+ * clock, so that a repeat is the same bytes.
+ */
+import type { DecodedEvent } from '../core/event-codec.ts';
+import { SEVERITY_NUMBER } from '../core/severity.ts';
+import type { Delivery } from '../core/writer.ts';
+import { quote, quoteMap, textMember } from './json-string.ts';
+
+export const CLOUDEVENTS_BATCH_TYPE = 'application/cloudevents-batch+json';
+
+/** A batch as a JSON array of CloudEvents. */
+export function cloudEventsBatch(batch: readonly Delivery[]): string {
+  let text = '[';
+  for (let i = 0; i < batch.length; i++) text += (i === 0 ? '' : ',') + cloudEvent(batch[i]!);
+  return text + ']';
+}
+
+/** One event in the structured JSON format, on one line. */
+export function cloudEvent(delivered: Delivery): string {
+  const { event, delivery } = delivered;
+  const traceparent = event.traceparent ?? '';
+  const isTrace = TRACEPARENT.test(traceparent);
+  return (
+    `{"specversion":"1.0","id":${quote(cloudEventId(event))},"source":"${cloudEventSource(event.source)}","type":"${event.type}"` +
+    textMember('subject', subject(event)) +
+    `,"time":"${event.time}","severitytext":"${event.severity}","severitynumber":${SEVERITY_NUMBER[event.severity]}` +
+    `,"recordedtime":"${event.receivedTime}","sequence":"${String(delivery.seq).padStart(16, '0')}"` +
+    (isTrace ? `,"traceparent":"${traceparent}"` : '') +
+    `,"datacontenttype":"application/json","data":${data(delivered, isTrace ? '' : traceparent)}}`
+  );
+}
+
+/** Unique together with the source: the event's id, and its revision where it is not the first. */
+export function cloudEventId(event: DecodedEvent): string {
+  if (event.revision === 0) return event.id;
+  const ending = `.${event.revision}`;
+  return event.id.endsWith(ending) ? event.id : event.id + ending;
+}
+
+/** A URI-reference (RFC 3986): what is not unreserved in a part is percent-encoded, so that decodeURIComponent gives the part back. */
+export function cloudEventSource({ site, node, component }: DecodedEvent['source']): string {
+  return `//${encodePart(site)}/${encodePart(node)}/${encodePart(component)}`;
+}
+
+const UNRESERVED = /^[A-Za-z0-9._~-]*$/;
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+/** What the text of a CloudEvents attribute must not hold: control characters and noncharacters (CloudEvents 1.0, "Type System"). */
+const DISALLOWED = /[\p{Cc}\p{Noncharacter_Code_Point}]/gu;
+
+function encodePart(part: string): string {
+  return UNRESERVED.test(part) ? part : encodeURIComponent(part);
+}
+
+function subject({ object }: DecodedEvent): string {
+  const { kind = '', name = '' } = object ?? {};
+  if (kind === '' && name === '') return '';
+  return `${kind}/${name}`.replace(DISALLOWED, encodeURIComponent);
+}
+
+function data({ event, delivery }: Delivery, traceparent: string): string {
+  return (
+    `{"message":${quote(event.message)},"attributes":${event.attributesText}` +
+    (event.object ? `,"object":${JSON.stringify(event.object)}` : '') +
+    (event.labels ? `,"labels":${quoteMap(event.labels)}` : '') +
+    `,"revision":${event.revision},"count":${event.count},"added":${event.added}` +
+    `,"firstTime":"${event.firstTime}","lastTime":"${event.lastTime}"` +
+    textMember('summarizes', event.summarizes) +
+    textMember('traceparent', traceparent) +
+    (event.via ? `,"via":${JSON.stringify(event.via)}` : '') +
+    (event.foreign ? `,"foreign":${JSON.stringify(event.foreign)}` : '') +
+    `,"delivery":{"writer":"${delivery.writer}","lane":"${delivery.lane}","series":"${delivery.series}"}}`
+  );
+}

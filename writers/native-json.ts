@@ -1,0 +1,36 @@
+/**
+ * Fondaco's own JSON: the event of design section 4 with `delivery { writer, lane, series, seq }`. Attributes are the text that was
+ * recorded, not what JSON.parse makes of it: `-0.0` stays `-0.0`. Nothing depends on the attempt or on the clock, so that a repeat
+ * is the same bytes.
+ */
+import type { Delivery } from '../core/writer.ts';
+import { quote, quoteMap, textMember } from './json-string.ts';
+
+export const NATIVE_JSON_TYPE = 'application/json';
+
+/** A batch as a JSON array. */
+export function nativeBatch(batch: readonly Delivery[]): string {
+  let text = '[';
+  for (let i = 0; i < batch.length; i++) text += (i === 0 ? '' : ',') + nativeJson(batch[i]!);
+  return text + ']';
+}
+
+/** One event, on one line. */
+export function nativeJson({ event, delivery }: Delivery): string {
+  const { source } = event;
+  return (
+    `{"id":${quote(event.id)},"type":"${event.type}","severity":"${event.severity}","time":"${event.time}"` +
+    `,"message":${quote(event.message)}` +
+    `,"source":{"site":${quote(source.site)},"node":${quote(source.node)},"component":${quote(source.component)}}` +
+    (event.labels ? `,"labels":${quoteMap(event.labels)}` : '') +
+    (event.object ? `,"object":${JSON.stringify(event.object)}` : '') +
+    `,"attributes":${event.attributesText},"receivedTime":"${event.receivedTime}"` +
+    `,"revision":${event.revision},"count":${event.count},"added":${event.added}` +
+    `,"firstTime":"${event.firstTime}","lastTime":"${event.lastTime}"` +
+    textMember('summarizes', event.summarizes) +
+    textMember('traceparent', event.traceparent) +
+    (event.via ? `,"via":${JSON.stringify(event.via)}` : '') +
+    (event.foreign ? `,"foreign":${JSON.stringify(event.foreign)}` : '') +
+    `,"delivery":{"writer":"${delivery.writer}","lane":"${delivery.lane}","series":"${delivery.series}","seq":${delivery.seq}}}`
+  );
+}
