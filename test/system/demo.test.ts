@@ -1,0 +1,85 @@
+import { readdir, rm } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { assert } from 'chai';
+import { readRecord } from '../../demo/event-record.ts';
+import { Child, type Run } from '../support/processes.ts';
+import { tempDirectory } from '../support/temp-directory.ts';
+import { until } from '../support/until.ts';
+
+const DEMO = fileURLToPath(new URL('../../demo/demo.ts', import.meta.url));
+
+const CLAIMS = [
+  'all 60 arrived',
+  'in the order in which they were recorded',
+  'every event is accounted for: 360 = 60 settled + 300 spooled',
+  'all 300 that waited arrived',
+  'the critical one came first, before 199 older ones',
+  'the others in the order in which they were recorded',
+  'it folded into one event with an exact count: 1 + 4,999 = 5,000',
+  'agent: 5,360 recorded = 5,360 settled',
+  'proxy: accepted + made = delivered + folded, nothing pending, dead, dropped or lost',
+  'subscriber: its 362 events count for 5,360',
+  'no gap in the numbers of the deliveries',
+  'no loss was announced',
+];
+
+describe('npm run demo', function () {
+  this.timeout(150_000);
+
+  let temp: { path: string; remove: () => Promise<void> };
+
+  beforeEach(async () => {
+    temp = await tempDirectory();
+  });
+
+  afterEach(() => temp.remove());
+
+  function run(...args: string[]): Promise<Run> {
+    return new Child(DEMO, args, { TMPDIR: temp.path }).ended;
+  }
+
+  it('tells the story and ends by itself with exit 0, every claim held, nothing left behind', async () => {
+    const { code, stdout, stderr } = await run();
+    assert.equal(code, 0, stdout + stderr);
+    assert.deepEqual(
+      [...stdout.matchAll(/^ {3}✓ (.*)$/gm)].map(([, claim]) => claim),
+      CLAIMS,
+    );
+    assert.match(stdout, /300 events wait in the agent's spool/);
+    assert.match(stdout, /Every claim holds\. \d+ s\.\n$/);
+    assert.equal(stderr, '');
+    assert.deepEqual(await folders(), []);
+  });
+
+  it('fails with exit 1 and names the claims when the subscriber loses one event', async () => {
+    const { code, stdout } = await run('--quick', '--lose', '100');
+    assert.equal(code, 1, stdout);
+    const verdict = stdout.slice(stdout.indexOf('DOES NOT HOLD'));
+    assert.match(verdict, /✗ all 300 that waited arrived: 1 of 300 are missing, the first is \S+-99$/m);
+    assert.match(verdict, /✗ subscriber: its 361 events count for 5,360: they add up to 5359, not 5360/);
+    assert.match(verdict, /✗ no gap in the numbers of the deliveries: /);
+    assert.notInclude(stdout, 'Every claim holds');
+    const kept = /are in (\S+)$/m.exec(stdout)?.[1] ?? '';
+    assert.isTrue(kept.startsWith(temp.path), 'the evidence is kept, and named');
+    assert.lengthOf(await readRecord(`${kept}/received.ndjson`), 361);
+    await rm(kept, { recursive: true });
+  });
+
+  it('fails with exit 1 when it takes too long', async () => {
+    const { code, stdout } = await run('--quick', '--limit', '1');
+    assert.equal(code, 1, stdout);
+    assert.match(stdout, /DOES NOT HOLD, after \d+ s:\n {2}✗ it must end within 1 s\n$/);
+  });
+
+  it('ends on SIGINT with 130, leaving nothing behind', async () => {
+    const child = new Child(DEMO, ['--quick'], { TMPDIR: temp.path });
+    await until('it has begun', () => child.stdout.includes('1. Events flow'), 30_000);
+    const { code } = await child.kill('SIGINT');
+    assert.equal(code, 130);
+    assert.deepEqual(await folders(), []);
+  });
+
+  async function folders(): Promise<string[]> {
+    return (await readdir(temp.path)).filter((name) => name.startsWith('fondaco-demo-'));
+  }
+});
