@@ -12,16 +12,16 @@ export function apiAddress(option: string | undefined, env: Readonly<Record<stri
 }
 
 /**
- * GETs JSON of a proxy at `api`, an http:// URL or `unix:/path`. Rejects CONFIG for an address that is none, UNAVAILABLE where no proxy
+ * GETs (or POSTs for) JSON of a proxy at `api`, an http:// URL or `unix:/path`. Rejects CONFIG for an address that is none, UNAVAILABLE where no proxy
  * answers or it has not got what was asked for.
  */
-export async function askProxy<T>(api: string, path: string): Promise<T> {
+export async function askProxy<T>(api: string, path: string, method: 'GET' | 'POST' = 'GET'): Promise<T> {
   const target = targetOf(api, path);
   let answer: IncomingMessage;
   let body: string;
   try {
     answer = await new Promise<IncomingMessage>((resolve, reject) => {
-      request({ ...target, agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) }, resolve)
+      request({ ...target, method, agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) }, resolve)
         .once('error', reject)
         .end();
     });

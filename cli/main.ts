@@ -27,6 +27,7 @@ addProxy(program);
 addRecord(program);
 addStatus(program);
 addLedger(program);
+addWriter(program);
 addConfig(program);
 await main();
 
@@ -140,6 +141,21 @@ function addLedger(to: Command): void {
     .action(async (options: { api?: string; json?: boolean }) => {
       const { showLedger } = await import('./ledger.ts');
       await showLedger(apiAddress(options.api, process.env), options.json === true);
+    });
+}
+
+function addWriter(to: Command): void {
+  const writer = to.command('writer').alias('writers').description('the destinations');
+  writer
+    .command('resume')
+    .description('go on with a writer that is suspended or refused, and try at once')
+    .argument('<name>', 'as in the config')
+    .addOption(apiOption())
+    .option('--json', 'as JSON')
+    .addHelpText('after', `\nExamples:\n  fondaco writer resume ops`)
+    .action(async (name: string, options: { api?: string; json?: boolean }) => {
+      const { resumeWriter } = await import('./writer.ts');
+      await resumeWriter(name, apiAddress(options.api, process.env), options.json === true);
     });
 }
 

@@ -1,5 +1,5 @@
 /**
- * The admin surface over HTTP: health, readiness, status, ledger. Everything is JSON; an error is `{ "error": { "code", "message" } }`.
+ * The admin surface over HTTP: health, readiness, status, ledger, resuming a writer. Everything is JSON; an error is `{ "error": { "code", "message" } }`.
  *
  * /healthz says that the process answers. /readyz speaks of ingest only: a dead destination never makes a proxy unready.
  */
@@ -13,6 +13,8 @@ export interface HttpSurfaceOptions {
   readonly isReady: () => boolean;
   readonly status: () => Promise<object>;
   readonly ledger: () => Promise<object>;
+  /** Resumes a writer; false if there is none of that name. */
+  readonly resume: (writer: string) => Promise<boolean>;
   /** Told of what a request ran into that is not the request's fault. */
   readonly onProblem: (problem: Error) => void;
 }
@@ -58,7 +60,7 @@ export class HttpSurface {
   }
 }
 
-function buildApp({ isReady, status, ledger, onProblem }: HttpSurfaceOptions): FastifyInstance {
+function buildApp({ isReady, status, ledger, resume, onProblem }: HttpSurfaceOptions): FastifyInstance {
   const app = fastify({ logger: false, forceCloseConnections: true, bodyLimit: BODY_BYTES_MAX, requestTimeout: REQUEST_MS });
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
@@ -67,6 +69,11 @@ function buildApp({ isReady, status, ledger, onProblem }: HttpSurfaceOptions): F
   });
   app.get('/v1/status', async () => status());
   app.get('/v1/ledger', async () => ledger());
+  app.post<{ Params: { name: string } }>('/v1/writers/:name/resume', async (request, reply) => {
+    const { name } = request.params;
+    if (await resume(name)) return { writer: name, resumed: true };
+    return sendError(reply, 404, 'NOT_FOUND', `there is no writer called ${JSON.stringify(name)}`);
+  });
 
   const paths = ['/healthz', '/readyz', '/v1/status', '/v1/ledger'];
   app.setNotFoundHandler((request, reply) => {

@@ -89,6 +89,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
     isReady,
     status: statusSource({ site: config.site, version: parts.version, clock, journal, dispatcher, feeds, isReady }),
     ledger: async () => readLedger(journal),
+    resume: async (name) => resumeFeed(feeds, name),
     onProblem: (problem) => logger.error({ err: problem }, 'a request failed'),
   });
   try {
@@ -113,6 +114,12 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
     await Promise.all(writers.map(async (writer) => writer.close()));
     await http.close();
   }
+}
+
+async function resumeFeed(feeds: readonly Feed[], name: string): Promise<boolean> {
+  const feed = feeds.find(({ settings }) => settings.name === name);
+  await feed?.resume();
+  return feed !== undefined;
 }
 
 async function openWriters(config: ProxyConfig, parts: WriterParts): Promise<LateWriter[]> {

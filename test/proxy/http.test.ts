@@ -16,6 +16,7 @@ describe('HTTP surface', () => {
     isReady: () => isReady,
     status: () => status(),
     ledger: async () => ({ isBalanced: true }),
+    resume: async (writer) => writer === 'ops',
     onProblem: (problem) => problems.push(problem),
   });
 
@@ -47,6 +48,14 @@ describe('HTTP surface', () => {
       body: { error: { code: 'UNAVAILABLE', message: 'the journal takes nothing at the moment' } },
     });
     assert.equal((await ask('/healthz')).status, 200);
+  });
+
+  it('resumes a writer, and says so where there is none of that name', async () => {
+    assert.deepInclude(await ask('/v1/writers/ops/resume', { method: 'POST' }), { status: 200, body: { writer: 'ops', resumed: true } });
+    assert.deepInclude(await ask('/v1/writers/opps/resume', { method: 'POST' }), {
+      status: 404,
+      body: { error: { code: 'NOT_FOUND', message: 'there is no writer called "opps"' } },
+    });
   });
 
   it('answers what it does not know in JSON, with what it knows', async () => {

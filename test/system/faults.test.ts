@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import type { LaneLedger } from '../../dispatcher/ledger.ts';
 import { Recorder } from '../../recorder/index.ts';
-import { ProxyProcess } from '../support/processes.ts';
+import { Child, ProxyProcess } from '../support/processes.ts';
 import { RecordBook } from '../support/record-book.ts';
 import { Subscriber, type Answer, type SeenRequest } from '../support/subscriber.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
@@ -19,6 +19,7 @@ describe('the table of faults, at a real proxy', function () {
   let opsBook: RecordBook;
   let healthyBook: RecordBook;
   let proxy: ProxyProcess;
+  let writer: (name: string, url: string, retry?: string) => string;
 
   beforeEach(async () => {
     folder = await tempDirectory();
@@ -30,8 +31,8 @@ describe('the table of faults, at a real proxy', function () {
       healthyBook.add(body);
       return OK;
     };
-    const writer = (name: string, url: string): string =>
-      `  - { name: ${name}, kind: http, format: json, url: "${url}", timeout: 400ms, batch: { interval: 50ms, eventsMax: 500 }, retry: { policy: backoff, initial: 50ms, max: 100ms } }`;
+    writer = (name, url, retry = 'policy: backoff, initial: 50ms, max: 100ms') =>
+      `  - { name: ${name}, kind: http, format: json, url: "${url}", timeout: 400ms, batch: { interval: 50ms, eventsMax: 500 }, retry: { ${retry} } }`;
     proxy = await ProxyProcess.start(
       folder.path,
       `dedup: { interval: 0s }\nwriters:\n${writer('ops', ops.url)}\n${writer('healthy', healthy.url)}`,
@@ -198,4 +199,26 @@ describe('the table of faults, at a real proxy', function () {
       await until('the other is told of the end', () => healthyBook.own('fondaco.WriterResumed').length === 1, 10_000);
     });
   }
+
+  it('a policy that comes to its end suspends the writer, keeps everything, tells the other, and is resumed by a person', async () => {
+    await proxy.stop();
+    const suspend = writer('ops', ops.url, 'policy: suspend, attempts: 3, initial: 20ms, max: 20ms');
+    await proxy.configure(`dedup: { interval: 0s }\nwriters:\n${suspend}\n${writer('healthy', healthy.url)}`);
+    await proxy.start();
+    let isBack = false;
+    script(() => (isBack ? OK : { status: 503 }));
+    await record();
+    await expectHealthy();
+    await untilState('suspended');
+    await until('the other is told', () => healthyBook.own('fondaco.WriterSuspended').length === 1, 10_000);
+    expect(ops.requests).to.have.length(3);
+    isBack = true;
+    const { code, stdout } = await Child.cli('writer', 'resume', 'ops', '--api', proxy.api).ended;
+    expect([code, stdout]).to.deep.equal([0, 'writer ops is resumed; fondaco status tells how it goes\n']);
+    await expectDelivered(0);
+    expect(messages(opsBook)).to.deep.equal(all);
+    const unknown = await Child.cli('writer', 'resume', 'opps', '--api', proxy.api).ended;
+    expect(unknown.code).to.equal(69);
+    expect(unknown.stderr).to.include('there is no writer called "opps"');
+  });
 });
