@@ -17,6 +17,7 @@ import { beginningOf } from './ledger.ts';
 import { FEED_PREFIX, newFeedRow, type FeedError, type FeedRow } from './feed-row.ts';
 import { isSameFilter, type Filter } from './filter.ts';
 import { LaneFeed } from './lane-feed.ts';
+import { FORWARD_MS } from './retry-timer.ts';
 
 export interface FeedSettings {
   /** The destination's identity: another name is another destination. */
@@ -60,8 +61,6 @@ export interface LaneStatus {
 /** How long a lane may keep the other waiting. */
 const HANG_MS = 1000;
 const URGENT_BATCHES_MAX = 4;
-/** The urgent lane's attempts are brought forward at most once in this time. */
-export const FORWARD_MS = 1000;
 
 /** A lane's wait for its turn. */
 export interface Turn {

@@ -2,28 +2,27 @@
  * The loop of one lane of a feed: wait → read and cut → take turns → write → settle, or what the destination's answer asks for (the table
  * of faults in ARCHITECTURE.md). Everything that moves is in the feed's row and moves in a commit; what is here can be thrown away.
  */
-import { isExhausted, retryWaitMs, type RetryPolicy } from '../core/backoff.ts';
+import { isExhausted, type RetryPolicy } from '../core/backoff.ts';
 import { Bell } from '../core/bell.ts';
-import { restOfWait, type Clock } from '../core/clock.ts';
-import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
+import type { Clock } from '../core/clock.ts';
+import { isFondacoError, type FondacoError } from '../core/errors.ts';
 import type { DecodedEvent } from '../core/event-codec.ts';
 import type { Draft, Entry } from '../core/journal.ts';
 import type { Lane } from '../core/lane.ts';
 import { uuidV7 } from '../core/uuid.ts';
+import { attemptWrite } from './attempt.ts';
 import { BatchSize } from './batch-size.ts';
-import { deadLetterKey, deadLetterOf } from './dead-letters.ts';
-import { errorOf, type FeedLane, type FeedRow } from './feed-row.ts';
-import { FORWARD_MS, type Feed, type LaneStatus, type Turn } from './feed.ts';
+import { errorOf, type FeedLane } from './feed-row.ts';
+import type { Feed, LaneStatus, Turn } from './feed.ts';
 import { compileFilter } from './filter.ts';
 import { LaneReader, type Step } from './lane-reader.ts';
+import { delivering, passing, settingAside, type InCommit, type LoseRange, type Move, type WriteStep } from './moves.ts';
 import { isNotice, OWN_TYPES } from './own-events.ts';
-
-type WriteStep = Extract<Step, { kind: 'write' }>;
+import { RetryTimer } from './retry-timer.ts';
+import { Unconfirmed } from './unconfirmed.ts';
 
 /** A wrong setting must not turn a backlog into dead letters: with so many lone rejections in a row, without a success, the feed pauses. */
 const LONE_REJECTIONS_MAX = 10;
-/** A write in flight when the feed is stopped may take so long to end. */
-const GRACE_MS = 5000;
 const PROBE: RetryPolicy = { policy: 'backoff', initialMs: 1000, maxMs: 300_000 };
 
 export class LaneFeed {
@@ -35,13 +34,16 @@ export class LaneFeed {
   readonly #lane: Lane;
   readonly #clock: Clock;
   readonly #reader: LaneReader;
+  readonly #retry: RetryTimer;
   readonly #size: BatchSize;
+  /** Of a writer with a resendWindow: what it has sent beyond what is settled. */
+  readonly #unconfirmed: Unconfirmed;
+  /** Where sending stands; the row itself while nothing is unconfirmed. */
+  #ahead: FeedLane | undefined;
   readonly #wantsNow: (event: DecodedEvent) => boolean;
-  /** On the monotonic clock: when the next attempt is due after a failure, and before when none may be made. */
-  #dueAt = 0;
-  #notBefore = 0;
-  #lastAttemptAt = -Infinity;
   #lastFailure: FondacoError | undefined;
+  /** Where the batch began that failed last. */
+  #failedFrom = 0;
   /** Since when a batch is waited for to fill. */
   #fillsSince: number | undefined;
   #headAtCut = 0;
@@ -53,43 +55,38 @@ export class LaneFeed {
     this.#lane = lane;
     this.#clock = feed.clock;
     this.#reader = new LaneReader(feed.dispatcher.journal, feed.settings.name, lane);
+    this.#retry = new RetryTimer(feed.clock);
     this.#size = new BatchSize(feed.settings.batch.eventsMax);
+    this.#unconfirmed = new Unconfirmed(feed.settings.writer.resendWindow ?? 0);
     this.#wantsNow = compileFilter(feed.settings.filter);
   }
 
   /** The row was loaded: a wait that it holds goes on. */
   reload(): void {
-    const { waitMs, waitSince, attempts, askedMs = 0 } = this.#row;
     this.#reader.clear();
     this.#size.found();
+    this.#takeBack();
     this.#seenHead ??= this.#head;
-    const now = this.#clock.monotonic();
-    this.#dueAt = this.#notBefore = now;
-    if (attempts === 0) return;
-    const wall = this.#clock.now();
-    const restMs = restOfWait(waitMs, waitSince, wall);
-    this.#dueAt = now + restMs;
-    this.#notBefore = now + restOfWait(askedMs, waitSince, wall);
-    this.#lastAttemptAt = now - (waitMs - restMs);
+    this.#retry.load(this.#row);
   }
 
   get hasWork(): boolean {
-    return this.#feed.row.state !== 'suspended' && this.#head > this.#row.cursor;
+    return this.#feed.row.state !== 'suspended' && this.#head > this.#sent.cursor;
   }
 
   get isFailing(): boolean {
     return this.#row.attempts > 0;
   }
 
-  /** Tries now instead of at the end of a back-off; the count of attempts goes on. Never before what the destination asked for. */
+  /** See RetryTimer.forward. */
   forward(): void {
-    this.#dueAt = Math.min(this.#dueAt, this.#notBefore);
+    this.#retry.forward();
     this.bell.ring();
   }
 
-  /** When an attempt may be brought forward: at most one a second, never before `Retry-After`. */
+  /** See RetryTimer.forwardInMs. */
   forwardInMs(): number {
-    return Math.max(this.#lastAttemptAt + FORWARD_MS, this.#notBefore) - this.#clock.monotonic();
+    return this.#retry.forwardInMs();
   }
 
   status(): LaneStatus {
@@ -99,7 +96,7 @@ export class LaneFeed {
       pending: this.#head - cursor,
       oldestAgeMs: this.#head > cursor && receivedAt !== undefined ? Math.max(0, this.#clock.now() - receivedAt) : 0,
       attempts,
-      nextAttemptInMs: attempts > 0 ? Math.max(0, Math.round(this.#dueAt - this.#clock.monotonic())) : 0,
+      nextAttemptInMs: attempts > 0 ? Math.round(this.#retry.dueInMs()) : 0,
       series,
       seq,
     };
@@ -107,16 +104,18 @@ export class LaneFeed {
 
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      await this.#confirm(signal);
       const waitMs = this.#waitMs();
       if (waitMs > 0) {
         this.#enter(waitMs === Infinity && !this.isFailing ? 'idle' : 'waiting');
-        await this.bell.wait(this.#clock, waitMs);
+        await this.bell.wait(this.#clock, Math.min(waitMs, this.#unconfirmed.dueInMs(this.#clock.monotonic())));
         continue;
       }
       this.#enter('preparing');
       const step = await this.#next(signal);
       if (!step) continue;
       if (step.kind !== 'write') await this.#pass(step, signal);
+      else if (this.#isAfterUnconfirmed(step)) await this.bell.wait(this.#clock, this.#unconfirmed.dueInMs(this.#clock.monotonic()));
       else await this.#write(step, signal);
     }
     this.#enter('idle');
@@ -124,6 +123,10 @@ export class LaneFeed {
 
   get #row(): FeedLane {
     return this.#feed.row.lanes[this.#lane];
+  }
+
+  get #sent(): FeedLane {
+    return this.#ahead ?? this.#row;
   }
 
   get #head(): number {
@@ -138,14 +141,14 @@ export class LaneFeed {
   /** Until there is something to do; 0 for now. */
   #waitMs(): number {
     const { state } = this.#feed.row;
-    const { cursor, attempts } = this.#row;
+    const { attempts } = this.#row;
+    const { cursor } = this.#sent;
     const head = this.#head;
     const now = this.#clock.monotonic();
     if (state === 'suspended' || head <= cursor) return Infinity;
     if (attempts > 0) {
       const hasArrived = this.#lane === 'urgent' && head > this.#seenHead!;
-      const dueAt = hasArrived ? Math.min(this.#dueAt, now + this.forwardInMs()) : this.#dueAt;
-      return Math.max(0, dueAt - now);
+      return hasArrived ? Math.max(0, Math.min(this.#retry.dueInMs(), this.forwardInMs())) : this.#retry.dueInMs();
     }
     const { intervalMs, eventsMax } = this.#feed.settings.batch;
     if (this.#lane === 'urgent' || this.#size.isSearching || head - cursor >= Math.min(eventsMax, this.#size.next)) return 0;
@@ -156,13 +159,13 @@ export class LaneFeed {
   async #next(signal: AbortSignal): Promise<Step | undefined> {
     const { row, settings } = this.#feed;
     const eventsMax = row.state === 'refused' ? 1 : this.#size.next;
-    const before = this.#row.before;
+    const { before } = this.#sent;
     const wantsBy = before ? compileFilter(before.filter) : this.#wantsNow;
     const wants = (event: DecodedEvent, entry: Entry): boolean => (isNotice(event, entry) && settings.notices) || wantsBy(event);
     const limits = { eventsMax: before ? Math.min(eventsMax, before.deliveries) : eventsMax, bytesMax: settings.batch.bytesMax };
     this.#headAtCut = this.#head;
     try {
-      return await this.#reader.next(this.#row, wants, limits);
+      return await this.#reader.next(this.#sent, wants, limits);
     } catch (error) {
       if (!isFondacoError(error)) throw error;
       await this.#clock.sleep(100, signal); // the journal is being reopened
@@ -173,29 +176,16 @@ export class LaneFeed {
   /** Moves over what is not sent. */
   async #pass(step: Exclude<Step, WriteStep>, signal: AbortSignal): Promise<void> {
     this.#fillsSince = undefined;
-    await this.#settle(step, signal, (lane, draft) => {
-      if (step.kind === 'pass') {
-        lane.cursor = step.to;
-        lane.folded += step.passed.folded;
-        lane.filtered += step.passed.filtered;
-        return;
-      }
-      const ended = lane.series;
-      lane.series = uuidV7(this.#clock.now());
-      lane.seq = 0;
-      if (step.epoch !== lane.epoch) delete lane.before; // a batch never spans epochs: nothing from here on can have been in flight
-      lane.epoch = step.epoch;
-      if (step.kind === 'rotate') return;
-      lane.cursor = step.to;
-      lane.dropped += step.to - step.from;
-      const id = `${this.#feed.settings.name}/${this.#lane}`;
-      this.#feed.dispatcher.lose(draft, { kind: 'writer', id, series: [ended, lane.series] }, 'corrupt', [step.from, step.to - 1]);
-    });
+    const { dispatcher, settings } = this.#feed;
+    const id = `${settings.name}/${this.#lane}`;
+    const lose: LoseRange = (draft, series, range) => dispatcher.lose(draft, { kind: 'writer', id, series }, 'corrupt', range);
+    await this.#move(step, signal, passing(step, this.#freshSeries(), lose));
   }
 
   async #write(step: WriteStep, signal: AbortSignal): Promise<void> {
     const turn: Turn = { hasAsked: false };
     const { state } = this.#feed.row;
+    const { writer, writeTimeoutMs } = this.#feed.settings;
     this.#enter('ready');
     for (let holdMs = this.#feed.holdMs(this.#lane, turn); holdMs > 0; holdMs = this.#feed.holdMs(this.#lane, turn)) {
       await this.bell.wait(this.#clock, holdMs);
@@ -205,8 +195,9 @@ export class LaneFeed {
     this.#enter('writing');
     this.#feed.began(this.#lane);
     this.#seenHead = this.#head;
-    const failure = this.#sharedFailure(turn) ?? (await this.#attempt(step, signal));
-    this.#lastAttemptAt = this.#clock.monotonic();
+    const failure =
+      this.#sharedFailure(turn) ?? (await attemptWrite({ writer, clock: this.#clock, timeoutMs: writeTimeoutMs }, step.deliveries, signal));
+    this.#retry.attempted();
     this.#lastFailure = failure;
     if (step.to >= this.#headAtCut) this.#fillsSince = undefined; // what a limit cut off has waited already
     if (!failure) await this.#delivered(step, signal);
@@ -221,40 +212,22 @@ export class LaneFeed {
     return failure?.facts.unreachable ? failure : undefined;
   }
 
-  async #attempt(step: WriteStep, signal: AbortSignal): Promise<FondacoError | undefined> {
-    const over = new AbortController();
-    const abort = new AbortController();
-    const { writer, writeTimeoutMs } = this.#feed.settings;
-    const watch = async (ms: number, reason: string): Promise<void> => {
-      await this.#clock.sleep(ms, over.signal);
-      if (!over.signal.aborted) abort.abort(new FondacoError('UNAVAILABLE', reason));
-    };
-    const stop = (): void => void watch(GRACE_MS, 'the feed is being stopped');
-    signal.addEventListener('abort', stop, { once: true });
-    void watch(writeTimeoutMs, `the destination must answer within ${writeTimeoutMs} ms, got nothing`);
-    try {
-      await writer.write(step.deliveries, abort.signal);
-      return undefined;
-    } catch (error) {
-      if (abort.signal.aborted) return abort.signal.reason as FondacoError;
-      return isFondacoError(error) ? error : new FondacoError('UNAVAILABLE', asError(error).message, { cause: error });
-    } finally {
-      over.abort();
-      signal.removeEventListener('abort', stop);
-    }
-  }
-
   async #delivered(step: WriteStep, signal: AbortSignal): Promise<void> {
     const wasFailing = this.isFailing;
-    await this.#settle(step, signal, (lane, draft, row) => {
-      this.#passOver(lane, step);
-      lane.delivered += step.deliveries.length;
-      lane.attempts = lane.waitMs = 0;
+    const settled = ({ draft, row }: InCommit): void => {
       row.loneRejections = 0;
       if (row.state !== 'refused') return;
       row.state = 'delivering';
       this.#report(draft, 'writerResumed', `writer ${this.#feed.settings.name} delivers again`);
-    });
+    };
+    await this.#move(step, signal, delivering(step, this.#freshSeries(), settled));
+    if (this.#ahead && step.to > this.#failedFrom && (wasFailing || this.#feed.row.state === 'refused')) {
+      // Settled later, but known now: the destination takes what it failed at.
+      await this.#commit(signal, (lane, commit) => {
+        lane.attempts = lane.waitMs = 0;
+        settled(commit);
+      });
+    }
     this.#size.delivered(step.deliveries.length);
     this.#feed.wentThrough(this.#lane, wasFailing);
   }
@@ -267,25 +240,20 @@ export class LaneFeed {
 
   /** The destination's fault, passing: everything is kept, and tried again by the policy. */
   async #unavailable(step: WriteStep, failure: FondacoError, signal: AbortSignal): Promise<void> {
-    const { retry, deadLettersMax } = this.#feed.settings;
-    const isLast = isExhausted(retry, this.#row.attempts + 1) && retry.policy === 'dead-letter';
-    if (isLast && this.#dead + step.deliveries.length > deadLettersMax) {
-      await this.#refuse(step, failure, signal);
+    const { name, retry, deadLettersMax } = this.#feed.settings;
+    this.#takeBack();
+    this.#failedFrom = step.from;
+    const isLast = isExhausted(retry, this.#row.attempts + 1) && this.#feed.row.state === 'delivering';
+    // Only what stands at the cursor can be set aside: what was sent before it and is not confirmed goes first.
+    if (isLast && retry.policy === 'dead-letter' && this.#row.cursor === step.from) {
+      if (this.#dead + step.deliveries.length > deadLettersMax) await this.#refuse(step, failure, signal);
+      else await this.#move(step, signal, this.#settingAside(step, failure, false));
       return;
     }
-    await this.#settle(step, signal, (lane, draft, row) => {
-      if (isExhausted(retry, lane.attempts + 1) && row.state === 'delivering') {
-        if (retry.policy === 'dead-letter') {
-          this.#setAside(draft, step, failure);
-          return;
-        }
+    await this.#commit(signal, (lane, { draft, row }) => {
+      if (isLast && retry.policy !== 'dead-letter') {
         row.state = 'suspended';
-        this.#report(
-          draft,
-          'writerSuspended',
-          `writer ${this.#feed.settings.name} is suspended after ${lane.attempts + 1} attempts: resume it`,
-          failure,
-        );
+        this.#report(draft, 'writerSuspended', `writer ${name} is suspended after ${lane.attempts + 1} attempts: resume it`, failure);
       }
       this.#wait(retry, failure);
     });
@@ -300,27 +268,30 @@ export class LaneFeed {
       return;
     }
     const { row, settings } = this.#feed;
-    if (row.state === 'refused' || row.loneRejections + 1 >= LONE_REJECTIONS_MAX || this.#dead >= settings.deadLettersMax) {
+    if (
+      row.state === 'refused' ||
+      row.loneRejections + this.#unconfirmed.dead + 1 >= LONE_REJECTIONS_MAX ||
+      this.#dead >= settings.deadLettersMax
+    ) {
       await this.#refuse(step, failure, signal);
       return;
     }
-    await this.#settle(step, signal, (_lane, draft, current) => {
-      current.loneRejections++;
-      this.#setAside(draft, step, failure);
-    });
+    await this.#move(step, signal, this.#settingAside(step, failure, true));
     this.#size.found();
   }
 
   /** Dead letters of this writer. */
   get #dead(): number {
     const { urgent, normal } = this.#feed.row.lanes;
-    return urgent.dead + normal.dead;
+    return urgent.dead + normal.dead + this.#unconfirmed.dead;
   }
 
   /** The destination will not have us, or nothing of what we send: everything is kept, a lone event probes. */
   async #refuse(step: WriteStep, failure: FondacoError, signal: AbortSignal): Promise<void> {
     const { name, retry } = this.#feed.settings;
-    await this.#settle(step, signal, (_lane, draft, row) => {
+    this.#takeBack();
+    this.#failedFrom = step.from;
+    await this.#commit(signal, (_lane, { draft, row }) => {
       if (row.state !== 'refused') {
         row.state = 'refused';
         this.#report(draft, 'writerRefused', `writer ${name} is refused by its destination: ${failure.text}`, failure);
@@ -330,61 +301,76 @@ export class LaneFeed {
     this.#size.found();
   }
 
-  /** Counts a failed attempt and sets the next one; inside a settling. */
   #wait(policy: RetryPolicy, failure: FondacoError): void {
-    const lane = this.#row;
-    lane.attempts++;
-    const askedMs = failure.facts.retryAfterMs ?? 0;
-    lane.waitMs = Math.max(retryWaitMs(policy, lane.attempts, this.#feed.dispatcher.random), askedMs);
-    lane.waitSince = this.#clock.now();
-    lane.askedMs = askedMs;
-    const now = this.#clock.monotonic();
-    this.#dueAt = now + lane.waitMs;
-    this.#notBefore = askedMs > 0 ? now + askedMs : 0;
+    this.#retry.failed(this.#row, failure, { policy, random: this.#feed.dispatcher.random });
     this.#feed.row.lastError = errorOf(failure, this.#clock.now());
   }
 
-  /** Makes dead letters of the step's deliveries and passes over them; inside a settling. */
-  #setAside(draft: Draft, step: WriteStep, failure: FondacoError): void {
-    const lane = this.#row;
+  #settingAside(step: WriteStep, failure: FondacoError, isLone: boolean): Move {
     const error = errorOf(failure, this.#clock.now());
-    const attempts = lane.attempts + 1;
-    for (const delivery of step.deliveries) {
-      const key = deadLetterKey(this.#feed.settings.name, this.#lane, delivery.entry.position);
-      draft.put(key, () => deadLetterOf(delivery, error, attempts));
+    return settingAside(step, this.#freshSeries(), { writer: this.#feed.settings.name, lane: this.#lane, error, isLone });
+  }
+
+  #freshSeries(): string {
+    return uuidV7(this.#clock.now());
+  }
+
+  /** Moves on: at once in a commit, or, with a resendWindow, in memory until it may be settled. */
+  async #move(step: Step, signal: AbortSignal, move: Move): Promise<void> {
+    if (this.#feed.settings.writer.resendWindow === undefined) {
+      const { series } = this.#row;
+      const isThere = (lane: FeedLane): boolean => lane.cursor === step.from && lane.series === series;
+      await this.#commit(signal, move.apply, isThere);
+      return;
     }
-    this.#passOver(lane, step);
-    lane.dead += step.deliveries.length;
-    lane.attempts = lane.waitMs = 0;
-    this.#feed.row.lastError = error;
+    this.#ahead ??= { ...this.#row };
+    if (this.#ahead.cursor !== step.from) return; // taken back meanwhile
+    move.apply(this.#ahead);
+    this.#unconfirmed.add(move, this.#clock.monotonic());
   }
 
-  #passOver(lane: FeedLane, step: WriteStep): void {
-    lane.cursor = step.to;
-    lane.folded += step.passed.folded;
-    lane.filtered += step.passed.filtered;
-    lane.seq += step.deliveries.length;
-    if (!lane.before) return;
-    lane.before.deliveries -= step.deliveries.length;
-    if (lane.before.deliveries > 0) return;
-    delete lane.before; // from here on by the new filter, under a new delivery series
-    lane.series = uuidV7(this.#clock.now());
-    lane.seq = 0;
+  /** Settles what may count as delivered by now. */
+  async #confirm(signal: AbortSignal): Promise<void> {
+    const moves = this.#unconfirmed.settleable(this.#clock.monotonic());
+    if (moves.length === 0) return;
+    const { cursor } = this.#row;
+    const apply = (lane: FeedLane, commit: InCommit): void => moves.forEach((move) => move.apply(lane, commit));
+    const isDone = await this.#commit(signal, apply, (lane) => lane.cursor === cursor && !this.#unconfirmed.isEmpty);
+    if (isDone) this.#unconfirmed.settled(moves);
+    if (this.#unconfirmed.isEmpty) this.#ahead = undefined;
   }
 
-  /** Commits a change of the lane, unless it was moved meanwhile (the journal was reopened and the row loaded again). */
-  async #settle(step: Step, signal: AbortSignal, change: (lane: FeedLane, draft: Draft, row: FeedRow) => void): Promise<void> {
-    const { series } = this.#row;
+  /**
+   * The last attempt that the policy allows comes when all before it is confirmed: only what stands at the cursor can be set aside, and what
+   * is merely unconfirmed must not be.
+   */
+  #isAfterUnconfirmed(step: WriteStep): boolean {
+    return !this.#unconfirmed.isEmpty && step.to > this.#failedFrom && isExhausted(this.#feed.settings.retry, this.#row.attempts + 1);
+  }
+
+  /** What was sent and is not confirmed is to be sent again: sent = settled. */
+  #takeBack(): void {
+    this.#unconfirmed.clear();
+    this.#ahead = undefined;
+  }
+
+  /** Commits a change of the lane, unless `isThere` says that it was moved meanwhile (the journal was reopened, the row loaded again). */
+  async #commit(
+    signal: AbortSignal,
+    change: (lane: FeedLane, commit: InCommit) => void,
+    isThere: (lane: FeedLane) => boolean = () => true,
+  ): Promise<boolean> {
     try {
-      await this.#feed.change((draft) => {
+      return await this.#feed.change((draft) => {
         const lane = this.#row;
-        if (lane.cursor !== step.from || lane.series !== series) return false;
-        change(lane, draft, this.#feed.row);
+        if (!isThere(lane)) return false;
+        change(lane, { draft, row: this.#feed.row });
         this.#feed.put(draft);
         return true;
       }, signal);
     } catch (error) {
       if (!isFondacoError(error) || !signal.aborted) throw error; // stopping: what is not settled comes again
+      return false;
     }
   }
 

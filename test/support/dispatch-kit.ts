@@ -27,6 +27,8 @@ export function eventBytes(event: Record<string, unknown>): Uint8Array {
 
 /** A writer that does what the test says, and remembers what it was sent and what it took. */
 export class ScriptedWriter implements Writer {
+  /** See Writer.resendWindow; set through the kit's option. */
+  resendWindow?: number;
   /** Every batch that was sent, also those that failed. */
   readonly requests: { lane: Lane; messages: string[]; at: number; deliveries: readonly Delivery[] }[] = [];
   readonly taken: Delivery[] = [];
@@ -84,6 +86,7 @@ export interface KitOptions {
   readonly recentBytes?: number;
   /** Called after each durable commit, also of the first ones. */
   readonly onCommit?: (journal: Journal) => void;
+  readonly resendWindow?: number;
   /** Also the names of the writers. */
   readonly writers?: Record<string, Partial<FeedSettings>>;
 }
@@ -98,12 +101,14 @@ export class DispatchKit {
   dispatcher!: Dispatcher;
   readonly problems: FondacoError[] = [];
   readonly #stop = new AbortController();
+  readonly #resendWindow: number | undefined;
   #isKilled = false;
   #running: Promise<unknown> = Promise.resolve();
 
   private constructor(options: KitOptions) {
     this.storage = options.storage ?? new MemoryStorage();
     this.clock = options.clock ?? new FakeClock();
+    this.#resendWindow = options.resendWindow;
   }
 
   static async open(options: KitOptions = {}): Promise<DispatchKit> {
@@ -144,6 +149,7 @@ export class DispatchKit {
 
   async #addWriter(name: string, settings: Partial<FeedSettings>, answer?: ScriptedWriter['answer']): Promise<Promise<void>[]> {
     const writer = new ScriptedWriter(this.clock);
+    if (this.#resendWindow !== undefined) writer.resendWindow = this.#resendWindow;
     if (answer) writer.answer = answer;
     this.writers.set(name, writer);
     const feed = await Feed.open(this.dispatcher, { ...FEED, ...settings, name, writer });

@@ -1,0 +1,33 @@
+import type { Clock } from '../core/clock.ts';
+import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
+import type { Delivery, Writer } from '../core/writer.ts';
+
+/** A write in flight when the feed is stopped may take so long to end. */
+const GRACE_MS = 5000;
+
+/** One write, within `timeoutMs`. Resolves with what went wrong, as an error with a code, or `undefined`; never rejects. */
+export async function attemptWrite(
+  { writer, clock, timeoutMs }: { writer: Writer; clock: Clock; timeoutMs: number },
+  deliveries: readonly Delivery[],
+  signal: AbortSignal,
+): Promise<FondacoError | undefined> {
+  const over = new AbortController();
+  const abort = new AbortController();
+  const watch = async (ms: number, reason: string): Promise<void> => {
+    await clock.sleep(ms, over.signal);
+    if (!over.signal.aborted) abort.abort(new FondacoError('UNAVAILABLE', reason));
+  };
+  const stop = (): void => void watch(GRACE_MS, 'the feed is being stopped');
+  signal.addEventListener('abort', stop, { once: true });
+  void watch(timeoutMs, `the destination must answer within ${timeoutMs} ms, got nothing`);
+  try {
+    await writer.write(deliveries, abort.signal);
+    return undefined;
+  } catch (error) {
+    if (abort.signal.aborted) return abort.signal.reason as FondacoError;
+    return isFondacoError(error) ? error : new FondacoError('UNAVAILABLE', asError(error).message, { cause: error });
+  } finally {
+    over.abort();
+    signal.removeEventListener('abort', stop);
+  }
+}

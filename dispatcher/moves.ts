@@ -1,0 +1,95 @@
+/**
+ * How a lane's row moves. A move is applied to the row in a commit; before that, where a writer has a resendWindow, without one to a copy of
+ * the row, which says where sending stands. So it must do the same both times: what is fresh in it is made before.
+ */
+import type { Draft } from '../core/journal.ts';
+import type { Lane } from '../core/lane.ts';
+import { deadLetterKey, deadLetterOf } from './dead-letters.ts';
+import type { FeedError, FeedLane, FeedRow } from './feed-row.ts';
+import type { Step } from './lane-reader.ts';
+
+export type WriteStep = Extract<Step, { kind: 'write' }>;
+
+export interface InCommit {
+  readonly draft: Draft;
+  readonly row: FeedRow;
+}
+
+export interface Move {
+  /** Events sent by it. */
+  readonly events: number;
+  /** Events set aside by it. */
+  readonly dead: number;
+  readonly apply: (lane: FeedLane, commit?: InCommit) => void;
+}
+
+/** A range that a writer will not get, with the delivery series that ends before it and the one that begins after it. */
+export type LoseRange = (draft: Draft, series: readonly [string, string], range: readonly [number, number]) => void;
+
+/** Over what is not sent: folded and filtered entries, a hole, an epoch's border. `begins`: a fresh series, should one be needed. */
+export function passing(step: Exclude<Step, WriteStep>, begins: string, lose: LoseRange): Move {
+  const apply: Move['apply'] = (lane, commit) => {
+    if (step.kind === 'pass') {
+      lane.cursor = step.to;
+      lane.folded += step.passed.folded;
+      lane.filtered += step.passed.filtered;
+      return;
+    }
+    const ends = lane.series;
+    lane.series = begins;
+    lane.seq = 0;
+    if (step.epoch !== lane.epoch) delete lane.before; // a batch never spans epochs: nothing from here on can have been in flight
+    lane.epoch = step.epoch;
+    if (step.kind === 'rotate') return;
+    lane.cursor = step.to;
+    lane.dropped += step.to - step.from;
+    if (commit) lose(commit.draft, [ends, begins], [step.from, step.to - 1]);
+  };
+  return { events: 0, dead: 0, apply };
+}
+
+/** Over a batch that the destination took. `settled` is called in the commit. */
+export function delivering(step: WriteStep, begins: string, settled: (commit: InCommit) => void): Move {
+  const apply: Move['apply'] = (lane, commit) => {
+    passOver(lane, step, begins);
+    lane.delivered += step.deliveries.length;
+    lane.attempts = lane.waitMs = 0;
+    if (commit) settled(commit);
+  };
+  return { events: step.deliveries.length, dead: 0, apply };
+}
+
+/** Over a batch whose events become dead letters. `isLone`: a lone rejection, which counts towards the ten. */
+export function settingAside(
+  step: WriteStep,
+  begins: string,
+  facts: { writer: string; lane: Lane; error: FeedError; isLone: boolean },
+): Move {
+  const apply: Move['apply'] = (lane, commit) => {
+    const attempts = lane.attempts + 1;
+    passOver(lane, step, begins);
+    lane.dead += step.deliveries.length;
+    lane.attempts = lane.waitMs = 0;
+    if (!commit) return;
+    commit.row.lastError = facts.error;
+    if (facts.isLone) commit.row.loneRejections++;
+    for (const delivery of step.deliveries) {
+      const key = deadLetterKey(facts.writer, facts.lane, delivery.entry.position);
+      commit.draft.put(key, () => deadLetterOf(delivery, facts.error, attempts));
+    }
+  };
+  return { events: 0, dead: step.deliveries.length, apply };
+}
+
+function passOver(lane: FeedLane, step: WriteStep, begins: string): void {
+  lane.cursor = step.to;
+  lane.folded += step.passed.folded;
+  lane.filtered += step.passed.filtered;
+  lane.seq += step.deliveries.length;
+  if (!lane.before) return;
+  lane.before = { ...lane.before, deliveries: lane.before.deliveries - step.deliveries.length };
+  if (lane.before.deliveries > 0) return;
+  delete lane.before; // from here on by the new filter, under a new delivery series
+  lane.series = begins;
+  lane.seq = 0;
+}
