@@ -95,7 +95,7 @@ export class ProcessRecorder {
     if (this.#queue.length > 0) throw new FondacoError('UNAVAILABLE', 'the recorder must be open for a flush, got no open() yet');
   }
 
-  /** See Recorder.close. It may be opened again afterwards. */
+  /** See Recorder.close. For good: it is one life of the process. */
   async close(): Promise<void> {
     const recorder = this.#recorder ?? (await this.#opening);
     await recorder?.close();
