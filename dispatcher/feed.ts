@@ -64,8 +64,9 @@ const URGENT_BATCHES_MAX = 4;
 
 /** A lane's wait for its turn. */
 export interface Turn {
-  /** The urgent lane was asked to try first, because of this turn. */
-  hasAsked: boolean;
+  /** When the wait began, and when the urgent lane was asked to try first because of it; monotonic. */
+  readonly since: number;
+  askedAt?: number;
 }
 
 export class Feed {
@@ -162,23 +163,24 @@ export class Feed {
     if (this.#urgentBatches >= URGENT_BATCHES_MAX || !urgent.hasWork || urgent.phase === 'idle') return 0;
     if (urgent.phase !== 'waiting') return Math.max(0, urgent.phaseSince + HANG_MS - now);
     // The urgent lane failed before. Now that something is to be tried, it is tried first.
-    if (turn.hasAsked) return 0;
+    if (urgent.hasAttemptedSince(turn.since)) return 0;
     const inMs = urgent.forwardInMs();
     if (inMs > FORWARD_MS || (inMs > 0 && !normal.isFailing)) return 0;
     if (inMs > 0) return inMs;
-    turn.hasAsked = true;
-    urgent.forward();
-    return HANG_MS;
+    if (turn.askedAt === undefined) urgent.forward();
+    turn.askedAt ??= now;
+    return Math.max(0, turn.askedAt + HANG_MS - now);
   }
 
   /** A lane begins to write. */
   began(lane: Lane): void {
-    this.#urgentBatches = lane === 'urgent' ? this.#urgentBatches + 1 : 0;
+    if (lane === 'normal') this.#urgentBatches = 0;
     this.ring();
   }
 
   /** A lane's write went through: what the other one waits for may be over, too. `isFirst`: it had failed before. */
   wentThrough(lane: Lane, isFirst: boolean): void {
+    if (lane === 'urgent') this.#urgentBatches++; // an attempt that fails is no batch: it must not let the normal lane by
     const other = this.lanes[lane === 'urgent' ? 'normal' : 'urgent'];
     if (isFirst || (other.isFailing && other.forwardInMs() <= 0)) other.forward();
   }

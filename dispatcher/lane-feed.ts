@@ -89,6 +89,10 @@ export class LaneFeed {
     return this.#retry.forwardInMs();
   }
 
+  hasAttemptedSince(time: number): boolean {
+    return this.#retry.lastAttemptAt >= time;
+  }
+
   status(): LaneStatus {
     const { cursor, attempts, series, seq } = this.#row;
     const receivedAt = this.#reader.oldestReceivedAt;
@@ -183,7 +187,7 @@ export class LaneFeed {
   }
 
   async #write(step: WriteStep, signal: AbortSignal): Promise<void> {
-    const turn: Turn = { hasAsked: false };
+    const turn: Turn = { since: this.#clock.monotonic() };
     const { state } = this.#feed.row;
     const { writer, writeTimeoutMs } = this.#feed.settings;
     this.#enter('ready');
@@ -206,9 +210,10 @@ export class LaneFeed {
     this.#feed.ring();
   }
 
-  /** A destination that the urgent lane, asked first, could not even reach is not asked again by this one. */
+  /** A destination that the urgent lane, just now, could not even reach is not tried again by this one. */
   #sharedFailure(turn: Turn): FondacoError | undefined {
-    const failure = turn.hasAsked ? this.#feed.lanes.urgent.#lastFailure : undefined;
+    const { urgent } = this.#feed.lanes;
+    const failure = this !== urgent && urgent.hasAttemptedSince(turn.since) ? urgent.#lastFailure : undefined;
     return failure?.facts.unreachable ? failure : undefined;
   }
 

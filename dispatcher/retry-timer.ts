@@ -12,7 +12,8 @@ export class RetryTimer {
   /** When the next attempt is due after a failure, and before when none may be made. */
   #dueAt = 0;
   #notBefore = 0;
-  #lastAttemptAt = -Infinity;
+  /** When the last attempt ended, on the monotonic clock. */
+  lastAttemptAt = -Infinity;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -27,11 +28,11 @@ export class RetryTimer {
     const restMs = restOfWait(waitMs, waitSince, wall);
     this.#dueAt = now + restMs;
     this.#notBefore = now + restOfWait(askedMs, waitSince, wall);
-    this.#lastAttemptAt = now - (waitMs - restMs);
+    this.lastAttemptAt = now - (waitMs - restMs);
   }
 
   attempted(): void {
-    this.#lastAttemptAt = this.#clock.monotonic();
+    this.lastAttemptAt = this.#clock.monotonic();
   }
 
   /** Counts a failed attempt in the row, and sets the next one: by the policy, and not before what the destination asked for. */
@@ -53,7 +54,7 @@ export class RetryTimer {
 
   /** When an attempt may be brought forward: at most one a second, never before `Retry-After`. */
   forwardInMs(): number {
-    return Math.max(this.#lastAttemptAt + FORWARD_MS, this.#notBefore) - this.#clock.monotonic();
+    return Math.max(this.lastAttemptAt + FORWARD_MS, this.#notBefore) - this.#clock.monotonic();
   }
 
   dueInMs(): number {

@@ -105,6 +105,31 @@ describe('the lanes of a feed', () => {
       expect(kit.writer().taken).to.have.lengthOf(11);
     });
 
+    it('is delivered first whenever the destination comes back, with waits shorter than a second, too', async () => {
+      for (let backAt = 100; backAt < 3000; backAt += 37) {
+        let seed = backAt;
+        const random = (): number => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647;
+        kit = await DispatchKit.open({ random, writers: { ops: { retry: { policy: 'backoff', initialMs: 50, maxMs: 200 } } } });
+        sender = new Sender();
+        after = 0;
+        const gone = new FondacoError('UNAVAILABLE', 'connection refused', { unreachable: true });
+        // An urgent request takes longer than a normal one: if both were on their way at once, the wrong one would be there first.
+        kit.writer().answer = async (batch) => {
+          const answer = kit.clock.monotonic() < backAt ? gone : undefined;
+          await kit.clock.sleep(isUrgent(batch) ? 5 : 1);
+          return answer;
+        };
+        await record('n', 1, 5);
+        await record('u', 1, 1, CRITICAL);
+        await kit.clock.advance(backAt + 2500);
+        expect(kit.writer().messages, `back after ${backAt} ms`).to.deep.equal([
+          'u 1',
+          ...numbered('n', 1, 5).map(({ message }) => message),
+        ]);
+        if (backAt + 37 < 3000) await kit.kill();
+      }
+    });
+
     it('that goes through ends the wait of the normal lane: a probe, then everything flows', async () => {
       await open({ retry: { policy: 'backoff', initialMs: 600_000, maxMs: 600_000 } });
       kit.writer().answer = away;
