@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock, type Clock } from '../core/clock.ts';
 import { asError } from '../core/errors.ts';
+import { onInterrupt } from './interrupt.ts';
 import { Stage } from './stage.ts';
 import { tellStory } from './story.ts';
 
@@ -27,7 +28,7 @@ async function main(): Promise<number> {
   });
   const clock = systemClock();
   const interrupted = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => interrupted.abort());
+  onInterrupt(clock, { first: () => interrupted.abort(), again: () => process.exit(130) });
   const late = AbortSignal.timeout(Number(values.limit) * 1000);
   const folder = await mkdtemp(join(tmpdir(), 'fondaco-demo-'));
   const say = (line: string): void => void process.stdout.write(`${line}\n`);

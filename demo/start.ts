@@ -8,6 +8,7 @@
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../core/clock.ts';
 import { asError, isFondacoError } from '../core/errors.ts';
+import { onInterrupt } from './interrupt.ts';
 import { runSite } from './site.ts';
 import { readSettings, takeFolders } from './start-settings.ts';
 
@@ -19,14 +20,16 @@ async function main(): Promise<void> {
   const folders = await takeFolders(settings, ROOT);
   const stop = new AbortController();
   const kill = new AbortController();
-  const asked = (): void => {
-    if (!stop.signal.aborted) return void stop.abort();
-    kill.abort();
-    process.exit(130); // what was acknowledged is on disk, as after any kill
-  };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, asked);
+  const clock = systemClock();
+  onInterrupt(clock, {
+    first: () => stop.abort(),
+    again: () => {
+      kill.abort();
+      process.exit(130); // what was acknowledged is on disk, as after any kill
+    },
+  });
   process.stdout.on('error', () => stop.abort()); // nobody looks any more
-  const parts = { clock: systemClock(), random: Math.random, say: (line: string) => void process.stdout.write(`${line}\n`) };
+  const parts = { clock, random: Math.random, say: (line: string) => void process.stdout.write(`${line}\n`) };
   const isWell = await runSite({ settings, folders }, parts, { stop: stop.signal, kill: kill.signal });
   await folders.lock.release();
   if (!isWell) process.exitCode = 1;

@@ -21,23 +21,24 @@ export function onExit(action: () => void): () => void {
 }
 
 /**
- * On each of the signals: runs `close` once, then raises the signal again, unless the host listens to it itself and so decides what it
- * means. Returns what takes that back.
+ * On each of the signals: `flush`, then `last` and at once the signal again, unless the host listens to it itself and so decides what it means.
+ * Events may be recorded until then. `last` is synchronous. Returns what takes that back.
  */
-export function onSignals(signals: readonly NodeJS.Signals[], close: () => Promise<void>): () => void {
+export function onSignals(signals: readonly NodeJS.Signals[], flush: () => Promise<void>, last: () => void): () => void {
   if (!isMainThread) return () => undefined;
-  let closing: Promise<void> | undefined;
+  let flushing: Promise<void> | undefined;
   const handle = (signal: NodeJS.Signals): void => {
-    closing ??= close().finally(() => {
+    flushing ??= flush().finally(() => {
+      flushing = undefined;
+      if (process.listenerCount(signal) > 1) return;
       remove();
-      if (process.listenerCount(signal) === 0) process.kill(process.pid, signal);
+      last();
+      process.kill(process.pid, signal);
     });
   };
   const remove = (): void => {
     for (const signal of signals) process.off(signal, handle);
   };
   for (const signal of signals) process.on(signal, handle);
-  return () => {
-    if (!closing) remove();
-  };
+  return remove;
 }

@@ -23,7 +23,8 @@ export interface RecorderOptions {
   /** The lowest severity that is urgent and overtakes what is not. Default: `critical`. */
   readonly urgent?: Severity;
   /**
-   * Signals on which the recorder is closed (for at most 2 s), and the signal then raised again. Node runs no exit listeners on a signal that
+   * Signals on which what is held is flushed, for at most 2 s, and the signal then raised again (unless the host listens to it itself).
+   * Events are taken until then; what is left goes to the exit file. Node runs no exit listeners on a signal that
    * nobody listens to, so without this SIGTERM costs what SIGKILL costs. Has no effect in a worker thread.
    */
   readonly closeOn?: readonly NodeJS.Signals[];

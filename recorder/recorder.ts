@@ -142,7 +142,14 @@ export class Recorder {
     const survive = (bug: unknown): void => this.#reports.report(asUnavailable('the recorder must go on', bug));
     this.#session = session.catch(survive);
     this.#kept = this.#keeper.run(this.#stopKeeper.signal).catch(survive);
-    this.#release = [onExit(() => void this.#exit()), onSignals(closeOn, () => this.#closeOnSignal())];
+    this.#release = [
+      onExit(() => void this.#exit()),
+      onSignals(
+        closeOn,
+        () => this.#settleOnSignal(),
+        () => void this.#exit(),
+      ),
+    ];
   }
 
   /**
@@ -294,12 +301,11 @@ export class Recorder {
     }
   }
 
-  async #closeOnSignal(): Promise<void> {
-    try {
-      await this.close();
-    } catch (error) {
-      this.#reports.report(asRejected(error));
-    }
+  /** Gives the proxy its time to settle what is held. Events are taken meanwhile; what is left goes to the exit file. */
+  async #settleOnSignal(): Promise<void> {
+    const stores = LANES.map((lane) => this.#keeper.own.stores[lane]);
+    const settled = stores.map((store) => store.last);
+    await this.#until(CLOSE_MS, () => this.#keeper.isLinkDown || stores.every((store, i) => store.window.settled >= settled[i]!));
   }
 
   async #close(): Promise<void> {

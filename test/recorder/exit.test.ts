@@ -87,8 +87,8 @@ describe('recorder, at the end of its process', function () {
     await drain(proxy);
     const ns = agent.facts.flatMap((fact) => ('n' in fact ? [fact.n as number] : []));
     assert.deepEqual(proxy.messages, names(proxy.messages.length));
-    // Calls after the close are dropped and reported; what came before the signal is all there.
-    assert.isAtLeast(proxy.messages.length, ns.at(-1)! - 50);
+    // Also what was recorded between the signal and the end.
+    assert.isAtLeast(proxy.messages.length, ns.at(-1)!);
   });
 
   it('loses on SIGKILL at most what was unsettled for a moment', async () => {

@@ -11,6 +11,7 @@ import { Child } from '../support/processes.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 import { until } from '../support/until.ts';
 
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const START = fileURLToPath(new URL('../../demo/start.ts', import.meta.url));
 /** What the issue promises for an event of this machine. */
 const SEEN_MS = 5000;
@@ -126,6 +127,25 @@ describe('npm start', function () {
     for (const pid of pids) assert.isFalse(isThere(pid));
   });
 
+  it('ends cleanly on one Ctrl-C at a terminal, through npm, which sends the signal a second time', async function () {
+    if (spawnSync('script', ['--version']).status !== 0) this.skip(); // util-linux
+    const other = await tempDirectory();
+    const terminal = spawn('script', ['-qfec', `npm start --silent -- --data ${other.path}`, '/dev/null'], { cwd: ROOT, stdio: 'pipe' });
+    let shown = '';
+    terminal.stdout.setEncoding('utf8').on('data', (text: string) => (shown += text));
+    const ended = new Promise<number | null>((resolve) => terminal.once('close', (code) => resolve(code)));
+    try {
+      await until('three processes are named', () => (shown.match(/pid \d+/g) ?? []).length >= 3, BACK_MS);
+      terminal.stdin.write('\x03');
+      assert.equal(await ended, 0, shown);
+      assert.include(shown, 'balanced');
+      assert.include(shown, 'Ledger of the agent');
+    } finally {
+      terminal.kill('SIGKILL');
+      await other.remove();
+    }
+  });
+
   it('leaves no process behind when it is killed itself', async () => {
     const other = await tempDirectory();
     const killed = new Child(START, ['--data', other.path]);
@@ -149,8 +169,12 @@ describe('npm start', function () {
       process.kill(pids()[0]!, 'SIGSTOP');
       hanging.process.kill('SIGINT');
       await until('it says that it ends', () => hanging.stdout.includes('── ending'), SEEN_MS);
-      const { code } = await hanging.kill('SIGINT');
-      assert.equal(code, 130);
+      await until(
+        'a later SIGINT, which is not the echo of the first, ends it',
+        () => hanging.process.exitCode !== null || !hanging.process.kill('SIGINT'),
+        SEEN_MS,
+      );
+      assert.equal((await hanging.ended).code, 130);
       await until('they have ended', () => pids().every((pid) => !isThere(pid)), SEEN_MS);
     } finally {
       await hanging.kill('SIGKILL');
