@@ -15,8 +15,10 @@ export async function showStatus(api: string, isJson: boolean): Promise<void> {
 }
 
 /** True if a writer does not deliver, something was lost, or the books do not balance. */
-export function needsAttention({ isReady, isBalanced, lost, writers }: ProxyStatus): boolean {
-  return !isReady || !isBalanced || lost > 0 || writers.some(({ state, dead }) => state !== 'delivering' || dead > 0);
+export function needsAttention({ isReady, isBalanced, lost, dropped, unreported, writers }: ProxyStatus): boolean {
+  return (
+    !isReady || !isBalanced || lost + dropped + unreported > 0 || writers.some(({ state, dead }) => state !== 'delivering' || dead > 0)
+  );
 }
 
 export function statusScreen(status: ProxyStatus): string {
@@ -28,6 +30,7 @@ export function statusScreen(status: ProxyStatus): string {
     `accepted  ${count(total)} events (${count(accepted.urgent)} urgent), ${count(status.acceptedSinceStart)} since the start`,
     `rejected  ${count(status.rejected)}`,
     `lost      ${status.lost === 0 ? '0' : `${count(status.lost)}: see the loss notices`}`,
+    `dropped   ${status.dropped === 0 ? '0' : `${count(status.dropped)} that a writer will not get: see the loss notices`}`,
     `ledger    ${status.isBalanced ? 'balanced' : 'DOES NOT BALANCE: see fondaco ledger show'}`,
     '',
     status.writers.length === 0 ? 'no writers: events are kept, nothing is delivered' : writersTable(status.writers),
@@ -47,10 +50,12 @@ function writersTable(writers: readonly FeedStatus[]): string {
       count(lanes.normal.pending),
       oldest === 0 ? '-' : age(oldest),
       count(writer.dead),
-      Number.isFinite(next) && writer.state !== 'delivering' ? age(next) : '-',
+      writer.state === 'suspended' ? 'resume it' : Number.isFinite(next) && writer.state !== 'delivering' ? age(next) : '-',
     ];
   });
-  const errors = writers.filter(({ state, lastError }) => state !== 'delivering' && lastError !== undefined).map(lastError);
+  const errors = writers
+    .filter(({ state, dead, lastError }) => (state !== 'delivering' || dead > 0) && lastError !== undefined)
+    .map(lastError);
   const head = ['writer', 'state', 'urgent pending', 'normal pending', 'oldest', 'dead', 'next attempt'];
   return [table(head, rows, 2), ...(errors.length === 0 ? [] : ['', ...errors])].join('\n');
 }

@@ -49,5 +49,10 @@ export function isFondacoError(error: unknown, code?: ErrorCode): error is Fonda
 
 /** The error as an Error, whatever was thrown. */
 export function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
+  if (thrown instanceof Error) return thrown;
+  try {
+    return new Error(String(thrown));
+  } catch {
+    return new Error('something that cannot be shown was thrown');
+  }
 }

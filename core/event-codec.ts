@@ -132,7 +132,11 @@ export class DecodedEvent implements FondacoEvent {
     if (this.#text === '') this.#text = '{}';
     try {
       const value: unknown = JSON.parse(this.#text);
-      if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as JsonObject;
+      if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+        // In JSON a line break stands only between tokens; a line of NDJSON must not have one.
+        if (/[\n\r]/.test(this.#text)) this.#text = this.#text.replaceAll(/[\n\r]/g, ' ');
+        return value as JsonObject;
+      }
     } catch {
       // marked below
     }

@@ -111,7 +111,7 @@ export class EventWalk {
     for (let at = start + 1; isGood && at < end; at++) isGood = TYPE_CHAR[bytes[at]!]! > 0;
     if (isGood) return true;
     const got = Buffer.from(bytes.subarray(start, Math.min(end, start + 60))).toString();
-    return this.#reject(`type must be a letter, then up to 127 letters, digits or any of _ . -, got ${JSON.stringify(got)}`);
+    return this.#reject(`type must be a letter, then up to 127 letters, digits or any of _ . -, got ${JSON.stringify(got).slice(0, 100)}`);
   }
 
   #checkText(bytes: Uint8Array, start: number, end: number, field: string, bytesMax: number): boolean {

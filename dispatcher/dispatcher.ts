@@ -39,6 +39,10 @@ const TICK_MS = 50;
 /** Bytes accepted and not durable yet; beyond it senders are throttled. */
 const PENDING_BYTES_MAX = 64 * 1024 * 1024;
 const THROTTLE_MS = 100;
+/** So that a reply stays below gRPC's 4 MiB, with reasons of some 300 bytes at most. */
+const REJECTIONS_PER_REPLY = 5_000;
+/** Of one series, not yet seen by its sender; beyond it the series is throttled until they are. */
+const REJECTIONS_MAX = 50_000;
 
 export class Dispatcher {
   readonly journal: Journal;
@@ -84,7 +88,9 @@ export class Dispatcher {
     const id = uuidText(batch.series);
     const found = this.#series.find(id);
     const series = found instanceof Promise ? await found : found;
-    if (this.#pendingBytes > PENDING_BYTES_MAX)
+    const { rejections } = series;
+    const isDeaf = rejections.length > REJECTIONS_MAX && batch.settled < rejections[0]!.seq;
+    if (this.#pendingBytes > PENDING_BYTES_MAX || isDeaf)
       return this.journal.commit(() => ({ ...this.#reply(batch, series), throttleMs: THROTTLE_MS }));
     let bytes = 0;
     for (const event of batch.events) bytes += event.length;
@@ -275,8 +281,11 @@ export class Dispatcher {
   #reply(batch: Batch, series: Series): BatchReply {
     let known = series.rejections.length;
     while (known > 0 && series.rejections[known - 1]!.seq > batch.after) known--;
-    const rejections = series.rejections.slice(known);
-    return { series: batch.series, settled: series.last, journal: this.journal.id, rejections };
+    const reply = { series: batch.series, journal: this.journal.id };
+    const rejections = series.rejections.slice(known, known + REJECTIONS_PER_REPLY);
+    const isWhole = known + rejections.length === series.rejections.length;
+    // As much as a message holds; the sender hears the rest when it goes on from there.
+    return { ...reply, settled: isWhole ? series.last : rejections.at(-1)!.seq, rejections };
   }
 }
 

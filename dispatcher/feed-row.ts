@@ -9,6 +9,8 @@ export const FEED_PREFIX = 'feed:';
 
 export interface FeedRow {
   filter: Filter;
+  /** The largest batch of the life that wrote this: so much may have been in flight. */
+  eventsMax: number;
   /** `refused`: the destination will not have us, or refuses everything; kept, probed. `suspended`: a policy ended; waits to be resumed. */
   state: 'delivering' | 'refused' | 'suspended';
   /** Lone rejections in a row, without a success between. */
@@ -79,7 +81,7 @@ export function newFeedRow({ heads, counts, epoch }: Beginning, filter: Filter, 
     waitMs: 0,
     waitSince: 0,
   });
-  return { filter, state: 'delivering', loneRejections: 0, lanes: perLane(lane) };
+  return { filter, eventsMax: 0, state: 'delivering', loneRejections: 0, lanes: perLane(lane) };
 }
 
 /** A failure as it is kept and shown. */

@@ -198,9 +198,10 @@ export class Feed {
     await this.change((draft) => {
       if (!isSameFilter(this.row.filter, filter)) {
         // What may have been in flight goes out once more as it was; the change takes effect behind it.
-        for (const lane of LANES) this.row.lanes[lane].before ??= { filter: this.row.filter, deliveries: batch.eventsMax };
+        for (const lane of LANES) this.row.lanes[lane].before ??= { filter: this.row.filter, deliveries: this.row.eventsMax };
         this.row.filter = filter;
       }
+      this.row.eventsMax = batch.eventsMax;
       this.put(draft);
       return true;
     });

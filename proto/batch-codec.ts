@@ -119,6 +119,7 @@ export function decodeBatch(bytes: Uint8Array): Batch {
         lost.push(decodeLost(content(reader, 'lost'), lost.length));
         break;
       case 6:
+        if (events.length === BATCH_LIMITS.events) throw wrong('events', `at most ${BATCH_LIMITS.events}`, 'more');
         events.push(content(reader, 'events'));
         break;
       case 7:

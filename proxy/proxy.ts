@@ -163,9 +163,13 @@ function logStart(config: ProxyConfig, bound: Bound, { logger, ready, version }:
 /** One line when a feed's state changes, however many writes fail in between. */
 async function watch(feeds: readonly Feed[], { clock, logger }: ProxyParts, signal: AbortSignal): Promise<void> {
   const before = new Map<string, FeedState>();
+  const deadBefore = new Map(feeds.map((feed) => [feed.status().name, feed.status().dead]));
   while (!signal.aborted) {
     for (const feed of feeds) {
-      const { name, state, lastError } = feed.status();
+      const { name, state, dead, lastError } = feed.status();
+      const more = dead - (deadBefore.get(name) ?? 0);
+      deadBefore.set(name, dead);
+      if (more > 0) logger.warn({ writer: name, more, dead, problem: lastError?.message }, 'events were set aside as dead letters');
       const last = before.get(name) ?? 'delivering';
       before.set(name, state);
       if (state === last) continue;

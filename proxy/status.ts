@@ -21,6 +21,10 @@ export interface ProxyStatus {
   /** Events that never became entries. */
   readonly rejected: number;
   readonly lost: number;
+  /** Entries that some writer will never get: damaged in the journal, or expired; summed over writers and lanes. */
+  readonly dropped: number;
+  /** Recurrences whose summary could not be made. */
+  readonly unreported: number;
   readonly isBalanced: boolean;
   readonly windows: { readonly open: number; readonly held: number };
   readonly writers: readonly FeedStatus[];
@@ -43,7 +47,10 @@ export function statusSource(sources: StatusSources): () => Promise<ProxyStatus>
   const started = clock.monotonic();
   const acceptedBefore = sum(dispatcher.counts.accepted);
   return async () => {
-    const { accepted, rejected, lost, isBalanced, windows } = await readLedger(journal);
+    const { accepted, rejected, lost, unreported, isBalanced, windows, writers } = await readLedger(journal);
+    const dropped = writers
+      .flatMap(({ lanes }) => LANES.map((lane) => lanes[lane].dropped + lanes[lane].expired))
+      .reduce((a, b) => a + b, 0);
     return {
       site,
       version,
@@ -54,6 +61,8 @@ export function statusSource(sources: StatusSources): () => Promise<ProxyStatus>
       acceptedSinceStart: sum(accepted) - acceptedBefore,
       rejected,
       lost,
+      dropped,
+      unreported,
       isBalanced,
       windows,
       writers: feeds.map((feed) => feed.status()),

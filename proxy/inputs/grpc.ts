@@ -163,6 +163,7 @@ class RecordStream {
   /** Resolves when everything taken so far is answered; replies hang on it one after the other, which is their order. */
   #answered: Promise<void> = Promise.resolve();
   #isEnded = false;
+  #sender: Batch['sender'] | undefined;
 
   constructor(call: RecordCall, options: GrpcInputOptions, onBug: (bug: unknown) => void) {
     this.#call = call;
@@ -181,7 +182,8 @@ class RecordStream {
     await this.#answered;
   }
 
-  #take({ request, release }: Received): void {
+  #take({ request: received, release }: Received): void {
+    const request = received instanceof Error ? received : this.#named(received);
     if (request instanceof Error) {
       // What came before it is answered first.
       this.#call.pause();
@@ -198,6 +200,12 @@ class RecordStream {
       else await this.#reply(result);
       release();
     });
+  }
+
+  /** A sender names itself once a stream; its losses are to name it whichever batch they come with. */
+  #named(batch: Batch): Batch {
+    if (batch.sender.node !== '' || batch.sender.component !== '') this.#sender = batch.sender;
+    return this.#sender === undefined ? batch : { ...batch, sender: this.#sender };
   }
 
   /** The reply, or the error as a value: it waits for its turn, and a rejection that waits would count as unhandled. */

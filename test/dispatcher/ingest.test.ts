@@ -104,6 +104,18 @@ describe('ingest', () => {
     expect(rowsOf(kit.storage, 'rejection:').map(({ key }) => Number(key.slice(-16)))).to.deep.equal([5]);
   });
 
+  it('tells no more rejections at once than a message holds, and the rest when the sender goes on from there', async () => {
+    const bad = sender.batch(0, []);
+    const reply = await accept({ ...bad, events: Array.from({ length: 9000 }, () => new Uint8Array(0)) });
+    expect([reply.settled, reply.rejections.length]).to.deep.equal([5000, 5000]);
+    const rest = await accept({
+      ...sender.batch(5000, [], { settled: 5000 }),
+      events: Array.from({ length: 4000 }, () => new Uint8Array(0)),
+    });
+    expect([rest.settled, rest.rejections.length, rest.rejections[0]!.seq]).to.deep.equal([9000, 4000, 5001]);
+    expect((await kit.ledger()).rejected).to.equal(9000);
+  });
+
   it('stores nothing of a batch that comes too early, nor of the one pipelined behind it', async () => {
     await accept(sender.batch(0, numbered('a', 1, 3)));
     const replies = await Promise.all([accept(sender.batch(5, numbered('a', 6, 7))), accept(sender.batch(7, numbered('a', 8, 9)))]);

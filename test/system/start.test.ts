@@ -166,13 +166,14 @@ describe('npm start', function () {
     const pids = (): number[] => [...hanging.stdout.matchAll(/^ {2}\w+ +pid (\d+)/gm)].map(([, pid]) => Number(pid));
     try {
       await until('three processes are named', () => pids().length === 3, BACK_MS);
-      process.kill(pids()[0]!, 'SIGSTOP');
+      const proxy = Number(/^ {2}proxy +pid (\d+)/m.exec(hanging.stdout)?.[1]);
+      process.kill(proxy, 'SIGSTOP');
       hanging.process.kill('SIGINT');
       await until('it says that it ends', () => hanging.stdout.includes('── ending'), SEEN_MS);
       const asked = performance.now();
       await until('a later one is no echo of the first', () => performance.now() > asked + 1500, SEEN_MS);
-      const { code } = await hanging.kill('SIGINT');
-      assert.equal(code, 130);
+      const { code, signal, stdout, stderr } = await hanging.kill('SIGINT');
+      assert.deepEqual([code, signal], [130, null], stdout + stderr);
       await until('they have ended', () => pids().every((pid) => !isThere(pid)), SEEN_MS);
     } finally {
       await hanging.kill('SIGKILL');
