@@ -165,7 +165,8 @@ export class Feed {
     // The urgent lane failed before. Now that something is to be tried, it is tried first.
     if (urgent.hasAttemptedSince(turn.since)) return 0;
     const inMs = urgent.forwardInMs();
-    if (inMs > FORWARD_MS || (inMs > 0 && !normal.isFailing)) return 0;
+    // A lane that fails does not hold a healthy one; but a destination that cannot be reached is away for both.
+    if (inMs > FORWARD_MS || (inMs > 0 && !normal.isFailing && !urgent.isUnreachable)) return 0;
     if (inMs > 0) return inMs;
     if (turn.askedAt === undefined) urgent.forward();
     turn.askedAt ??= now;

@@ -78,6 +78,10 @@ export class LaneFeed {
     return this.#row.attempts > 0;
   }
 
+  get isUnreachable(): boolean {
+    return this.isFailing && this.#lastFailure?.facts.unreachable === true;
+  }
+
   /** See RetryTimer.forward. */
   forward(): void {
     this.#retry.forward();
