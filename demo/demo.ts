@@ -28,7 +28,7 @@ async function main(): Promise<number> {
   });
   const clock = systemClock();
   const interrupted = new AbortController();
-  onInterrupt(clock, { first: () => interrupted.abort(), again: () => process.exit(130) });
+  const interrupt = onInterrupt(clock, { first: () => interrupted.abort(), again: () => process.exit(130) });
   const late = AbortSignal.timeout(Number(values.limit) * 1000);
   const folder = await mkdtemp(join(tmpdir(), 'fondaco-demo-'));
   const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -53,6 +53,7 @@ async function main(): Promise<number> {
   const isInterrupted = interrupted.signal.aborted;
   if (values.keep || (failed.length > 0 && !isInterrupted)) say(`\nJournal, spool and record are in ${folder}`);
   else await rm(folder, { recursive: true, force: true });
+  await interrupt.settled();
   if (isInterrupted) return 130;
   if (failed.length === 0) say(`\nEvery claim holds. ${seconds} s.`);
   else say(`\nDOES NOT HOLD, after ${seconds} s:\n${failed.map((text) => `  ✗ ${text}`).join('\n')}`);

@@ -21,7 +21,7 @@ async function main(): Promise<void> {
   const stop = new AbortController();
   const kill = new AbortController();
   const clock = systemClock();
-  onInterrupt(clock, {
+  const interrupt = onInterrupt(clock, {
     first: () => stop.abort(),
     again: () => {
       kill.abort();
@@ -32,6 +32,7 @@ async function main(): Promise<void> {
   const parts = { clock, random: Math.random, say: (line: string) => void process.stdout.write(`${line}\n`) };
   const isWell = await runSite({ settings, folders }, parts, { stop: stop.signal, kill: kill.signal });
   await folders.lock.release();
+  await interrupt.settled();
   if (!isWell) process.exitCode = 1;
 }
 

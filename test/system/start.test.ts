@@ -146,6 +146,21 @@ describe('npm start', function () {
     }
   });
 
+  it('survives an echo of the signal that comes when the books are printed already', async () => {
+    const other = await tempDirectory();
+    const echoed = new Child(START, ['--data', other.path], { npm_lifecycle_event: 'start' });
+    try {
+      await until('three processes are named', () => (echoed.stdout.match(/pid \d+/g) ?? []).length >= 3, BACK_MS);
+      echoed.process.kill('SIGINT');
+      await until('the books are printed', () => echoed.stdout.includes('The subscriber took'), BACK_MS);
+      const { code, signal, stdout } = await echoed.kill('SIGINT');
+      assert.deepEqual([code, signal], [0, null], stdout);
+    } finally {
+      await echoed.kill('SIGKILL');
+      await other.remove();
+    }
+  });
+
   it('leaves no process behind when it is killed itself', async () => {
     const other = await tempDirectory();
     const killed = new Child(START, ['--data', other.path]);
