@@ -4,18 +4,30 @@
  * | code | means |
  * |---|---|
  * | 0 | done |
- * | 1 | `status`, `ledger`: something is stuck, lost, or does not balance |
- * | 64 | the command line is wrong |
+ * | 1 | something needs a person: `status` (stuck or lost), `ledger` (does not balance), `doctor` (a check failed), a replay with events that died again |
+ * | 64 | the command line is wrong, or names what is not there: a writer, an event, a dead letter |
  * | 65 | `record`: some events were refused, the others went through |
  * | 66 | the input file cannot be read |
- * | 69 | the proxy cannot be reached, an address or the data directory is in use, or events are not durable |
+ * | 69 | the proxy cannot be reached or is busy, an address or the data directory is in use, or events are not durable |
  * | 70 | a bug |
  * | 74 | the disk is full or damaged |
+ * | 77 | the proxy wants a token, or another one |
  * | 78 | the config or a setting is wrong |
  */
 import { asError, isFondacoError, type ErrorCode } from '../core/errors.ts';
 
-export const EXIT = { ok: 0, attention: 1, usage: 64, badInput: 65, noInput: 66, unavailable: 69, bug: 70, disk: 74, config: 78 } as const;
+export const EXIT = {
+  ok: 0,
+  attention: 1,
+  usage: 64,
+  badInput: 65,
+  noInput: 66,
+  unavailable: 69,
+  bug: 70,
+  disk: 74,
+  noPermission: 77,
+  config: 78,
+} as const;
 
 const BY_ERROR: Readonly<Record<ErrorCode, number>> = {
   CONFIG: EXIT.config,
@@ -29,19 +41,30 @@ const BY_ERROR: Readonly<Record<ErrorCode, number>> = {
 /** For `--help`. */
 export const EXIT_HELP = `
 Exit codes:
-  0   done                                   66  the input file cannot be read
-  1   something is stuck, lost, or does      69  the proxy cannot be reached, something is in use,
-      not balance (status, ledger)               or events are not durable
-  64  the command line is wrong              70  a bug: please report it
-  65  some events were refused (record)      74  the disk is full or damaged
-                                             78  the config or a setting is wrong`;
+  0   done                                   69  the proxy cannot be reached or is busy, something
+  1   something is stuck or lost, does not       is in use, or events are not durable
+      balance, failed or died again          70  a bug: please report it
+  64  the command line is wrong, or names    74  the disk is full or damaged
+      what is not there                      77  the proxy wants a token, or another one
+  65  some events were refused (record)      78  the config or a setting is wrong
+  66  the input file cannot be read`;
+
+/** What ends a verb with an exit code of its own. The message is for people: what is wrong, and what to do next. */
+export class ExitError extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.exitCode = exitCode;
+  }
+}
 
 /** Says what went wrong on stderr and sets the exit code. A person gets a sentence, a bug gets its stack. */
 export function fail(thrown: unknown): void {
   const error = asError(thrown);
-  if (isFondacoError(error)) {
-    process.stderr.write(`fondaco: ${error.text}\n`);
-    process.exitCode = BY_ERROR[error.code];
+  if (isFondacoError(error) || error instanceof ExitError) {
+    process.stderr.write(`fondaco: ${isFondacoError(error) ? error.text : error.message}\n`);
+    process.exitCode = isFondacoError(error) ? BY_ERROR[error.code] : error.exitCode;
     return;
   }
   process.stderr.write(`fondaco: this is a bug, please report it.\n${error.stack ?? error.message}\n`);

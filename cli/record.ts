@@ -6,7 +6,7 @@ import { systemClock } from '../core/clock.ts';
 import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
 import { parseEvent, type InputDefaults } from '../core/event-input.ts';
 import { Recorder } from '../recorder/recorder.ts';
-import { EXIT } from './exit.ts';
+import { EXIT, ExitError } from './exit.ts';
 import { readLines } from './ndjson.ts';
 import { count, print, printJson } from './text.ts';
 
@@ -38,7 +38,7 @@ const FLUSH_BYTES = 4 * 1024 * 1024;
 
 /**
  * Records one event from flags, or every line of a file or of stdin. Bad lines are named and passed over. Resolves when all of it is with
- * the proxy or on disk; rejects UNAVAILABLE if it is neither.
+ * the proxy or on disk; rejects UNAVAILABLE if it is neither, with exit code 66 if the file cannot be read.
  */
 export async function recordEvents(flags: RecordFlags): Promise<void> {
   const { node = hostname(), component, proxy, spool } = flags;
@@ -148,19 +148,16 @@ async function openInput(file: string | undefined): Promise<Input> {
   try {
     handle = await open(file);
   } catch (error) {
-    throw new UnreadableError(`${file} must be readable: ${asError(error).message}`);
+    throw new ExitError(EXIT.noInput, `${file} must be readable: ${asError(error).message}`);
   }
   const info = await handle.stat();
   if (info.isDirectory()) {
     await handle.close();
-    throw new UnreadableError(`${file} must be a file, got a directory`);
+    throw new ExitError(EXIT.noInput, `${file} must be a file, got a directory`);
   }
   const bytes = createReadStream(file, { fd: handle, autoClose: false, highWaterMark: 256 * 1024 }) as AsyncIterable<Buffer>;
   return { name: file, bytes, size: info.isFile() ? info.size : undefined, close: async () => handle.close() };
 }
-
-/** The input cannot be read: exit 66. */
-export class UnreadableError extends Error {}
 
 async function recordLines(recorder: Recorder, input: Input, defaults: InputDefaults, refuse: Refuse): Promise<void> {
   const clock = systemClock();

@@ -1,7 +1,7 @@
 import { LANES } from '../core/lane.ts';
 import type { FeedStatus } from '../dispatcher/feed.ts';
 import type { ProxyStatus } from '../proxy/status.ts';
-import { visible } from '../writers/console.ts';
+import { visible } from '../writers/console-line.ts';
 import { askProxy } from './api.ts';
 import { EXIT } from './exit.ts';
 import { age, count, print, printJson, table } from './text.ts';

@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import type { Severity } from '../core/severity.ts';
-import { visible } from '../writers/console.ts';
+import { visible } from '../writers/console-line.ts';
 import type { ReceivedEvent } from './event-record.ts';
 
 type Style = Parameters<typeof styleText>[0];

@@ -1,11 +1,9 @@
 /** Events for people on a terminal, one readable line each; NDJSON (the native JSON) anywhere else. */
 import type { Writable } from 'node:stream';
-import { styleText } from 'node:util';
 import { z } from 'zod';
-import type { DecodedEvent } from '../core/event-codec.ts';
 import { asError, FondacoError } from '../core/errors.ts';
-import type { Severity } from '../core/severity.ts';
 import type { Delivery, Writer } from '../core/writer.ts';
+import { consoleLine } from './console-line.ts';
 import { nativeJson } from './native-json.ts';
 import { oneOf } from './settings.ts';
 
@@ -85,41 +83,4 @@ export class ConsoleWriter implements Writer {
   readonly #failed = (error: unknown): void => {
     this.#failure ??= asError(error);
   };
-}
-
-type Color = 'gray' | 'cyan' | 'yellow' | 'red' | 'magenta';
-
-const COLORS: Readonly<Record<Severity, Color>> = { debug: 'gray', info: 'cyan', warn: 'yellow', error: 'red', critical: 'magenta' };
-
-/** `2026-11-22 08:00:00.123  WARN      net.LinkDown  eth0 went down  [Interface/eth0]  ×12  n2/agent  {"speed":1000}`. */
-export function consoleLine(event: DecodedEvent, isColored: boolean): string {
-  const paint = (color: Color | 'dim' | 'bold', text: string): string =>
-    isColored ? styleText(color, text, { validateStream: false }) : text;
-  const { object, source } = event;
-  const parts = [
-    paint('dim', event.time.slice(0, 23).replace('T', ' ').replace(/Z$/, '').padEnd(23)),
-    paint(COLORS[event.severity], event.severity.toUpperCase().padEnd(8)),
-    paint('bold', event.type),
-    visible(event.message),
-  ];
-  if (object && ((object.kind ?? '') !== '' || (object.name ?? '') !== ''))
-    parts.push(visible(`[${object.kind ?? ''}/${object.name ?? ''}]`));
-  if (event.revision > 0) parts.push(paint('yellow', `×${event.count}`));
-  parts.push(paint('dim', visible(`${source.node}/${source.component}`)));
-  if (event.attributesText !== '{}') parts.push(paint('dim', visible(event.attributesText)));
-  return parts.join('  ');
-}
-
-/**
- * What would move the cursor, change colours, or turn the reading direction: C0 and C1 controls, line and paragraph separators, and
- * the invisible formatting characters (zero width, BOM, bidirectional overrides).
- */
-const HIDDEN = /[\p{Cc}\p{Zl}\p{Zp}\u{AD}\u{61C}\u{200B}-\u{200F}\u{202A}-\u{202E}\u{2060}-\u{206F}\u{FEFF}]/gu;
-const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\u{1b}': '\\e' };
-/** Joins emoji; moves nothing. */
-const JOINER = '\u{200d}';
-
-/** The text with its hidden characters made visible. */
-export function visible(text: string): string {
-  return text.replace(HIDDEN, (char) => (char === JOINER ? char : (SHORT[char] ?? `\\u{${char.codePointAt(0)?.toString(16) ?? ''}}`)));
 }

@@ -1,6 +1,7 @@
 import { PassThrough, Writable } from 'node:stream';
 import { assert } from 'chai';
-import { ConsoleWriter, consoleLine, consoleSettings, visible, type Terminal } from '../../writers/console.ts';
+import { consoleLine, visible } from '../../writers/console-line.ts';
+import { ConsoleWriter, consoleSettings, type Terminal } from '../../writers/console.ts';
 import { failure, writerContract } from '../contract/writer-contract.ts';
 import { deliveries, eventOf, nastyLines, plainLines } from '../support/deliveries.ts';
 import { fromNative } from '../support/received.ts';

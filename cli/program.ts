@@ -1,0 +1,32 @@
+import { Command } from 'commander';
+import { addConfig } from './commands/config.ts';
+import { addLedger } from './commands/ledger.ts';
+import { addProxy } from './commands/proxy.ts';
+import { addRecord } from './commands/record.ts';
+import { addStatus } from './commands/status.ts';
+import { addWriter } from './commands/writer.ts';
+import { EXIT_HELP } from './exit.ts';
+
+/**
+ * The tree of verbs. `commands/<noun>.ts` has what a noun's verbs are called, take and say of themselves; `<noun>.ts` beside this file has what
+ * they do, and is loaded when one of them is called.
+ */
+export function buildProgram(version: string): Command {
+  const program = new Command('fondaco')
+    .description('Records operational events at the edge and delivers them to every destination, and can prove that nothing is missing.')
+    .version(version)
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
+    .addHelpText(
+      'after',
+      `
+Examples:
+  fondaco proxy                                    run a proxy that shows what comes in
+  fondaco record --type demo.Hello --message hi    record one event
+  fondaco status                                   how the proxy is doing
+${EXIT_HELP}`,
+    )
+    .showHelpAfterError('(fondaco --help lists what there is)')
+    .exitOverride();
+  for (const add of [addProxy, addRecord, addStatus, addLedger, addWriter, addConfig]) add(program, version);
+  return program;
+}
