@@ -1,19 +1,22 @@
-import { request, type IncomingMessage } from 'node:http';
+import { request as requestPlain, type IncomingMessage, type RequestOptions } from 'node:http';
+import { request as requestTls } from 'node:https';
 import { asError, FondacoError } from '../core/errors.ts';
 import { visible } from '../writers/console-line.ts';
 import { EXIT, ExitError } from './exit.ts';
 
-export const DEFAULT_API = 'http://127.0.0.1:7071';
+/** Where a proxy's HTTP listener is, and what it takes to be let in. connection.ts makes one of flags and environment. */
+export interface Api {
+  /** `http://…`, `https://…` or `unix:/path`. */
+  readonly url: string;
+  /** PEM. Without `ca` the CAs that Node knows are trusted. */
+  readonly tls: { readonly ca?: Buffer; readonly cert?: Buffer; readonly key?: Buffer };
+  readonly token: string | undefined;
+}
+
 const TIMEOUT_MS = 10_000;
 /** A stream that says nothing for so long is dead. */
 const SILENCE_MS = 45_000;
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
-
-/** `--api`, then FONDACO_API, then the default. */
-export function apiAddress(option: string | undefined, env: Readonly<Record<string, string | undefined>>): string {
-  const given = option ?? env.FONDACO_API;
-  return given === undefined || given === '' ? DEFAULT_API : given;
-}
 
 /** An answer of a proxy that is an error. */
 export class AnswerError extends ExitError {
@@ -32,10 +35,9 @@ export interface Ask {
 }
 
 /**
- * Asks a proxy at `api`, an http:// URL or `unix:/path`, and returns its JSON. Waits at most 10 s. Rejects CONFIG for an address that is none,
- * UNAVAILABLE where no proxy answers, with an AnswerError where it has not got what was asked for or will not do it.
+ * Asks a proxy and returns its JSON. Waits at most 10 s. Rejects UNAVAILABLE where no proxy answers or its certificate is not trusted, with an AnswerError where it has not got what was asked for or will not do it.
  */
-export async function askProxy<T>(api: string, path: string, { method = 'GET', body }: Ask = {}): Promise<T> {
+export async function askProxy<T>(api: Api, path: string, { method = 'GET', body }: Ask = {}): Promise<T> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const answer = await send(api, path, { method, signal, ...(body && { body: JSON.stringify(body) }) });
   const text = await readBody(answer).catch((error: unknown) => {
@@ -49,7 +51,7 @@ export async function askProxy<T>(api: string, path: string, { method = 'GET', b
  * then reading it rejects. Rejects like `askProxy`.
  */
 export async function openStream(
-  api: string,
+  api: Api,
   path: string,
   headers: Readonly<Record<string, string>>,
   signal: AbortSignal,
@@ -75,33 +77,31 @@ interface Sent {
 }
 
 /** Resolves with the head of the answer. */
-async function send(api: string, path: string, { method, headers, body, signal }: Sent): Promise<IncomingMessage> {
-  const target = targetOf(api, path);
-  const given = { ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
+async function send(api: Api, path: string, { method, headers, body, signal }: Sent): Promise<IncomingMessage> {
+  const { isTls, ...target } = targetOf(api, path);
+  const authorization = api.token === undefined ? {} : { authorization: `Bearer ${api.token}` };
+  const given = { ...authorization, ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
+  const options: RequestOptions = { ...target, method, headers: given, agent: false, signal };
   try {
     return await new Promise<IncomingMessage>((resolve, reject) => {
-      request({ ...target, method, headers: given, agent: false, signal }, resolve)
-        .once('error', reject)
-        .end(body);
+      const sent = isTls ? requestTls({ ...options, ...api.tls }, resolve) : requestPlain(options, resolve);
+      sent.once('error', reject).end(body);
     });
   } catch (error) {
     throw unreachable(api, error);
   }
 }
 
-function unreachable(api: string, cause: unknown): FondacoError {
-  return new FondacoError(
-    'UNAVAILABLE',
-    `no proxy answers at ${api}: ${reason(cause)}\nIs it running (fondaco proxy)? --api URL or FONDACO_API says where.`,
-    { cause },
-  );
-}
+type Target = Pick<RequestOptions, 'socketPath' | 'hostname' | 'port' | 'path'> & { isTls: boolean; servername?: string };
 
-function targetOf(api: string, path: string): { socketPath: string; path: string } | { hostname: string; port: string; path: string } {
-  if (api.startsWith('unix:/')) return { socketPath: api.slice('unix:'.length), path };
-  const url = URL.canParse(api) ? new URL(api) : undefined;
-  if (url?.protocol !== 'http:') throw new FondacoError('CONFIG', `--api must be an http:// URL or unix:/path, got ${JSON.stringify(api)}`);
-  return { hostname: url.hostname.replace(/^\[|\]$/g, ''), port: url.port, path: url.pathname.replace(/\/$/, '') + path };
+function targetOf({ url: api, tls }: Api, path: string): Target {
+  // The certificate of a proxy that is reached by a path can only name this machine.
+  if (api.startsWith('unix:/')) {
+    return { socketPath: api.slice('unix:'.length), path, isTls: tls.ca !== undefined, servername: 'localhost' };
+  }
+  const url = new URL(api);
+  const hostname = url.hostname.replace(/^\[|\]$/g, '');
+  return { hostname, port: url.port, path: url.pathname.replace(/\/$/, '') + path, isTls: url.protocol === 'https:' };
 }
 
 async function readBody(answer: IncomingMessage): Promise<string> {
@@ -115,7 +115,7 @@ async function readBody(answer: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function parseAnswer(api: string, path: string, status: number, body: string): unknown {
+function parseAnswer({ url: api, token }: Api, path: string, status: number, body: string): unknown {
   let value: unknown;
   try {
     value = JSON.parse(body);
@@ -125,6 +125,11 @@ function parseAnswer(api: string, path: string, status: number, body: string): u
     });
   }
   if (status >= 200 && status < 300) return value;
+  if (status === 401) {
+    const got = token === undefined ? 'none was given' : 'the one that was given is not it';
+    const hint = '--token-file FILE, FONDACO_TOKEN_FILE or FONDACO_TOKEN gives what is listen.token in its config.';
+    throw new AnswerError(status, `the proxy at ${api} wants its token, and ${got}\n${hint}`);
+  }
   const { error } = (value ?? {}) as { error?: { message?: unknown } };
   const why = typeof error?.message === 'string' ? visible(error.message) : 'no reason given';
   throw new AnswerError(status, exitCodeOf(status) === EXIT.usage ? why : `${api} answered ${status}: ${why}`);
@@ -137,13 +142,39 @@ function exitCodeOf(status: number): number {
   return status >= 400 && status < 500 && status !== 408 && status !== 409 && status !== 429 ? EXIT.usage : EXIT.unavailable;
 }
 
-function reason(thrown: unknown): string {
+/** Why there was no answer, and what to do: nobody there, a certificate that is not trusted, TLS on one side alone, or ours missing. */
+function unreachable({ url, tls }: Api, thrown: unknown): FondacoError {
   const error = asError(thrown);
+  const code = 'code' in error ? String(error.code) : '';
+  const problem = (text: string, hint: string): FondacoError => new FondacoError('UNAVAILABLE', `${text}\n${hint}`, { cause: error });
+  const none = `no proxy answers at ${url}`;
+  if (NOT_TRUSTED.test(code)) {
+    const hint = tls.ca ? 'Is --ca (or FONDACO_CA) the CA of this proxy?' : '--ca FILE or FONDACO_CA names the CA that is to be trusted.';
+    return problem(`the certificate of the proxy at ${url} is not trusted: ${error.message}`, hint);
+  }
+  if (/_ALERT_.*(CERT|CERTIFICATE|CA|HANDSHAKE)/.test(code)) {
+    const got = tls.cert ? 'does not take the one that was given' : 'none was given';
+    return problem(
+      `${none}: it wants a client certificate, and ${got}`,
+      '--cert FILE and --key FILE (FONDACO_CERT, FONDACO_KEY) give one.',
+    );
+  }
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER')
+    return problem(`${none}: there is no TLS on that port`, 'Is it http:// instead of https://?');
+  if (code === 'ECONNRESET' && url.startsWith('http:')) {
+    return problem(`${none}: the connection was closed`, 'Is it https:// instead of http://? --ca FILE or FONDACO_CA names the CA.');
+  }
+  return problem(`${none}: ${reason(error, code)}`, 'Is it running (fondaco proxy)? --api URL or FONDACO_API says where.');
+}
+
+/** OpenSSL's X509_V_ERR_*, as Node names them, and the name that does not match. */
+const NOT_TRUSTED = /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|INVALID_|HOSTNAME_MISMATCH|ERR_TLS_CERT_ALTNAME)/;
+
+function reason(error: Error, code: string): string {
   if (error.name === 'TimeoutError' || error.name === 'AbortError') return `no answer within ${TIMEOUT_MS / 1000} s`;
-  const code = 'code' in error ? error.code : undefined;
   if (code === 'ECONNREFUSED') return 'connection refused';
   if (code === 'ENOTFOUND') return 'there is no such host';
   if (code === 'EACCES') return 'permission denied';
   if (code === 'ENOENT') return 'there is no such socket';
-  return error.message === '' ? String(code) : error.message;
+  return error.message === '' ? code : error.message;
 }

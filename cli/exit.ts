@@ -8,7 +8,7 @@
  * | 64 | the command line is wrong, or names what is not there: a writer, an event, a dead letter |
  * | 65 | `record`: some events were refused, the others went through |
  * | 66 | the input file cannot be read |
- * | 69 | the proxy cannot be reached or is busy, an address or the data directory is in use, or events are not durable |
+ * | 69 | the proxy cannot be reached or is busy, its certificate is not trusted, an address or the data directory is in use, or events are not durable |
  * | 70 | a bug |
  * | 74 | the disk is full or damaged |
  * | 77 | the proxy wants a token, or another one |

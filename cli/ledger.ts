@@ -1,13 +1,13 @@
 import { LANES } from '../core/lane.ts';
 import type { Ledger } from '../dispatcher/ledger.ts';
-import { askProxy } from './api.ts';
+import { askProxy, type Api } from './api.ts';
 import { EXIT } from './exit.ts';
 import { count, print, printJson, table } from './text.ts';
 
 const COLUMNS = ['accepted', 'made', 'delivered', 'folded', 'filtered', 'dead', 'expired', 'dropped', 'pending', 'discrepancy'] as const;
 
 /** The books. Exits 1 if they do not balance. */
-export async function showLedger(api: string, isJson: boolean): Promise<void> {
+export async function showLedger(api: Api, isJson: boolean): Promise<void> {
   const ledger = await askProxy<Ledger>(api, '/v1/ledger');
   if (isJson) printJson(ledger);
   else print(ledgerScreen(ledger));

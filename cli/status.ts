@@ -2,12 +2,12 @@ import { LANES } from '../core/lane.ts';
 import type { FeedStatus } from '../dispatcher/feed.ts';
 import type { ProxyStatus } from '../proxy/status.ts';
 import { visible } from '../writers/console-line.ts';
-import { askProxy } from './api.ts';
+import { askProxy, type Api } from './api.ts';
 import { EXIT } from './exit.ts';
 import { age, count, print, printJson, table } from './text.ts';
 
 /** One screen for three in the morning. Exits 1 if anything is stuck or lost. */
-export async function showStatus(api: string, isJson: boolean): Promise<void> {
+export async function showStatus(api: Api, isJson: boolean): Promise<void> {
   const status = await askProxy<ProxyStatus>(api, '/v1/status');
   if (isJson) printJson(status);
   else print(statusScreen(status));

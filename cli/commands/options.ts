@@ -1,16 +1,27 @@
 /** What the verbs of several nouns have in common. */
-import { Option, type Command } from 'commander';
-import { apiAddress, DEFAULT_API } from '../api.ts';
+import type { Command } from 'commander';
+import type { Api } from '../api.ts';
+import { apiOptions, DEFAULT_API, type ConnectionFlags } from '../connection.ts';
 
 /** The options of a verb that asks a running proxy. */
-export interface ApiFlags {
-  readonly api?: string;
+export interface ApiFlags extends ConnectionFlags {
   readonly json?: boolean;
 }
 
 /** Adds how to reach a proxy. */
 export function withApi(verb: Command): Command {
-  return verb.addOption(new Option('--api <url>', `the proxy's HTTP address, or unix:/path; then FONDACO_API, then ${DEFAULT_API}`));
+  const otherwise = `then FONDACO_API, then http://${DEFAULT_API} (https:// with a CA)`;
+  return withCredentials(verb.option('--api <url>', `the proxy's HTTP address, https://…, http://… or unix:/path; ${otherwise}`));
+}
+
+/** Adds what a proxy beyond this machine wants to see. */
+export function withCredentials(verb: Command): Command {
+  return verb
+    .option('--ca <file>', 'PEM of the CA to trust, such as ca.crt of fondaco tls init; then FONDACO_CA')
+    .option('--cert <file>', 'PEM of a client certificate, where the proxy wants one; then FONDACO_CERT')
+    .option('--key <file>', '… of its key; then FONDACO_KEY')
+    .option('--token-file <file>', 'a file with the token of the proxy; then FONDACO_TOKEN_FILE')
+    .option('--token <text>', '… the token itself, which others on this machine can see as long as it runs; then FONDACO_TOKEN');
 }
 
 /** Adds how to reach a proxy, and `--json`. */
@@ -19,8 +30,8 @@ export function withApiAndJson(verb: Command): Command {
 }
 
 /** Where to ask. */
-export function apiOf({ api }: ApiFlags): string {
-  return apiAddress(api, process.env);
+export function apiOf(flags: ApiFlags): Api {
+  return apiOptions(flags, process.env);
 }
 
 /** A noun, which may be said in the plural, too. Without a verb it does what its default verb does. */
