@@ -34,8 +34,11 @@ export interface Journal {
 
   /** One row; `undefined` if there is none. Throws CORRUPT for a bad checksum. */
   row(key: string): Promise<unknown>;
-  /** All rows whose key begins with `prefix`, in the order of their keys, as of one commit. A corrupt one has `value` undefined. */
-  rows(prefix: string): AsyncIterable<Row>;
+  /**
+   * The rows whose key begins with `prefix`, in the order of their keys, as of one commit: those behind the key `after`, `limit` at most.
+   * A corrupt one has `value` undefined.
+   */
+  rows(prefix: string, page?: { readonly after?: string; readonly limit?: number }): AsyncIterable<Row>;
   /** The rows of several prefixes as of one and the same commit, for books that must balance. */
   snapshot(prefixes: readonly string[]): Promise<Row[]>;
 

@@ -11,13 +11,21 @@ export interface FeedRow {
   filter: Filter;
   /** The largest batch of the life that wrote this: so much may have been in flight. */
   eventsMax: number;
-  /** `refused`: the destination will not have us, or refuses everything; kept, probed. `suspended`: a policy ended; waits to be resumed. */
-  state: 'delivering' | 'refused' | 'suspended';
+  state: RowState | 'paused';
+  /** Of a paused one: since when, by the wall clock in ms, and what it is underneath. */
+  paused?: { readonly since: number; was: RowState };
+  /** Refused for want of room for another dead letter: over as soon as there is some. */
+  isFull?: true;
+  /** When it was resumed, wall clock in ms, as long as nothing was delivered since. */
+  resumedAt?: number;
   /** Lone rejections in a row, without a success between. */
   loneRejections: number;
   lastError?: FeedError;
   lanes: PerLane<FeedLane>;
 }
+
+/** `refused`: the destination will not have us, or refuses everything; kept, probed. `suspended`: a policy ended; waits to be resumed. */
+export type RowState = 'delivering' | 'refused' | 'suspended';
 
 export interface FeedError {
   readonly message: string;
@@ -27,7 +35,18 @@ export interface FeedError {
   readonly at: number;
 }
 
-export interface FeedLane {
+/** Failed attempts in a row, and the wait after the last one. */
+export interface RetryState {
+  attempts: number;
+  /** When the first of them was; of no meaning while there are none. Wall clock, ms, like `waitSince`. */
+  failingSince?: number;
+  waitMs: number;
+  waitSince: number;
+  /** Of the wait, what the destination asked for (`Retry-After`). */
+  askedMs?: number;
+}
+
+export interface FeedLane extends RetryState {
   /** Where this writer began, and what was accepted and made before. */
   start: number;
   acceptedBefore: number;
@@ -44,12 +63,8 @@ export interface FeedLane {
   dead: number;
   expired: number;
   dropped: number;
-  /** Failed attempts in a row; the wait after the last one, and when it began by the wall clock. */
-  attempts: number;
-  waitMs: number;
-  waitSince: number;
-  /** Of the wait, what the destination asked for (`Retry-After`). */
-  askedMs?: number;
+  /** What the dead letters take. */
+  deadBytes: number;
   /** The filter before a change, and for how many deliveries it still goes: those that may have been in flight. */
   before?: { filter: Filter; deliveries: number };
 }
@@ -77,6 +92,7 @@ export function newFeedRow({ heads, counts, epoch }: Beginning, filter: Filter, 
     dead: 0,
     expired: 0,
     dropped: 0,
+    deadBytes: 0,
     attempts: 0,
     waitMs: 0,
     waitSince: 0,
@@ -84,8 +100,23 @@ export function newFeedRow({ heads, counts, epoch }: Beginning, filter: Filter, 
   return { filter, eventsMax: 0, state: 'delivering', loneRejections: 0, lanes: perLane(lane) };
 }
 
-/** A failure as it is kept and shown. */
+const ERROR_TEXT_BYTES_MAX = 2048;
+
+/** A failure as it is kept and shown, with at most 2 KiB of its message and of the answer. */
 export function errorOf(failure: FondacoError, at: number): FeedError {
   const { status, answer } = failure.facts;
-  return { message: failure.message, ...(status !== undefined && { status }), ...(answer !== undefined && { answer }), at };
+  return {
+    message: cut(failure.message),
+    ...(status !== undefined && { status }),
+    ...(answer !== undefined && { answer: cut(answer) }),
+    at,
+  };
+}
+
+function cut(text: string): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= ERROR_TEXT_BYTES_MAX) return text;
+  let end = ERROR_TEXT_BYTES_MAX;
+  while ((bytes[end]! & 0xc0) === 0x80) end--; // not in the middle of a character
+  return bytes.toString('utf8', 0, end);
 }

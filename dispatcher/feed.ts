@@ -8,18 +8,25 @@
  */
 import type { RetryPolicy } from '../core/backoff.ts';
 import type { Clock } from '../core/clock.ts';
-import { isFondacoError } from '../core/errors.ts';
+import { isFondacoError, type FondacoError } from '../core/errors.ts';
 import type { Draft } from '../core/journal.ts';
 import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
-import type { Writer } from '../core/writer.ts';
+import { formatMs } from '../core/time.ts';
+import type { Delivery, Writer } from '../core/writer.ts';
+import { attemptWrite } from './attempt.ts';
+import { hasRoom, type DeadLetterLimits } from './dead-letters.ts';
 import type { Dispatcher } from './dispatcher.ts';
-import { beginningOf } from './ledger.ts';
 import { FEED_PREFIX, newFeedRow, type FeedError, type FeedRow } from './feed-row.ts';
+import { makeRoom, pause, resume } from './feed-state.ts';
 import { isSameFilter, type Filter } from './filter.ts';
 import { LaneFeed } from './lane-feed.ts';
+import { beginningOf } from './ledger.ts';
+import { Mutex } from './mutex.ts';
+import { OWN_TYPES } from './own-events.ts';
 import { FORWARD_MS } from './retry-timer.ts';
 
-export interface FeedSettings {
+/** Dead letters kept: at a limit, the feed pauses as refused until there is room. */
+export interface FeedSettings extends DeadLetterLimits {
   /** The destination's identity: another name is another destination. */
   readonly name: string;
   readonly writer: Writer;
@@ -29,18 +36,22 @@ export interface FeedSettings {
   readonly retry: RetryPolicy;
   /** False: loss notices pass the filter like any other event. */
   readonly notices: boolean;
-  /** Dead letters kept; at the limit the feed pauses as refused. */
-  readonly deadLettersMax: number;
   /** A write that takes longer is aborted, and counts as UNAVAILABLE. */
   readonly writeTimeoutMs: number;
 }
 
-export type FeedState = 'delivering' | 'retrying' | 'refused' | 'suspended';
+export type FeedState = 'delivering' | 'retrying' | 'refused' | 'suspended' | 'paused';
 
 export interface FeedStatus {
   readonly name: string;
   readonly state: FeedState;
   readonly dead: number;
+  /** What the dead letters take. */
+  readonly deadBytes: number;
+  /** Of a paused one, RFC 3339. */
+  readonly pausedSince?: string;
+  /** When it was resumed, as long as nothing was delivered since; RFC 3339. */
+  readonly resumedAt?: string;
   readonly lanes: PerLane<LaneStatus>;
   readonly lastError?: FeedError;
 }
@@ -62,6 +73,9 @@ export interface LaneStatus {
 const HANG_MS = 1000;
 const URGENT_BATCHES_MAX = 4;
 
+/** How long a person's command waits for a journal that is being reopened. */
+const COMMAND_MS = 5000;
+
 /** A lane's wait for its turn. */
 export interface Turn {
   /** When the wait began, and when the urgent lane was asked to try first because of it; monotonic. */
@@ -75,7 +89,12 @@ export class Feed {
   readonly clock: Clock;
   row!: FeedRow;
   readonly lanes: PerLane<LaneFeed>;
+  /** When the connection broke last, on the monotonic clock: what was sent just before it may be lost, where nothing is acknowledged. */
+  brokenAt = -Infinity;
   #urgentBatches = 0;
+  /** A writer may be given one batch of a lane at a time; a replay wants to give it some, too. */
+  readonly #turns = perLane(() => new Mutex());
+  #isStopping = false;
 
   private constructor(dispatcher: Dispatcher, settings: FeedSettings) {
     this.dispatcher = dispatcher;
@@ -96,8 +115,12 @@ export class Feed {
   /** Delivers until `signal` is aborted; then lets a write in flight end, for 5 s at most. A writer's errors never reject it. */
   async run(signal: AbortSignal): Promise<void> {
     const ring = (): void => this.ring();
+    const stop = (): void => {
+      this.#isStopping = true;
+      this.ring();
+    };
     const endListening = this.dispatcher.journal.onCommit(ring);
-    signal.addEventListener('abort', ring, { once: true });
+    signal.addEventListener('abort', stop, { once: true });
     try {
       await Promise.all(LANES.map((lane) => this.lanes[lane].run(signal)));
     } finally {
@@ -105,16 +128,31 @@ export class Feed {
     }
   }
 
-  /** Goes on after a suspension, and tries at once. */
-  async resume(): Promise<void> {
-    await this.change((draft) => {
-      this.row.state = 'delivering';
-      this.row.loneRejections = 0;
-      for (const lane of LANES) this.row.lanes[lane].attempts = this.row.lanes[lane].waitMs = 0;
+  /**
+   * Sends nothing more until it is resumed, also in later lives; a write in flight may end. False: it was paused already. Rejects
+   * UNAVAILABLE or FULL where the journal takes nothing.
+   */
+  async pause(): Promise<boolean> {
+    return this.#command((draft) => {
+      if (!pause(this.row, this.clock.now())) return false;
+      this.report(draft, 'writerPaused', `writer ${this.settings.name} is paused: everything is kept until it is resumed`);
+      this.put(draft);
+      return true;
+    });
+  }
+
+  /**
+   * Ends a pause, a refusal or a suspension, and tries at once. False: there was none; then it tries as early as the destination allows.
+   * Rejects UNAVAILABLE or FULL where the journal takes nothing.
+   */
+  async resume(): Promise<boolean> {
+    const isResumed = await this.#command((draft) => {
+      if (!resume(this.row, this.clock.now())) return false;
       this.put(draft);
       return true;
     });
     for (const lane of LANES) this.lanes[lane].forward();
+    return isResumed;
   }
 
   status(): FeedStatus {
@@ -122,10 +160,14 @@ export class Feed {
     const isRetrying = LANES.some((lane) => row.lanes[lane].attempts > 0);
     const dead = LANES.reduce((sum, lane) => sum + row.lanes[lane].dead, 0);
     const state = row.state === 'delivering' && isRetrying ? 'retrying' : row.state;
+    const { paused, resumedAt } = row;
     return {
       name: this.settings.name,
       state,
       dead,
+      deadBytes: LANES.reduce((sum, lane) => sum + row.lanes[lane].deadBytes, 0),
+      ...(paused && { pausedSince: formatMs(paused.since) }),
+      ...(resumedAt !== undefined && { resumedAt: formatMs(resumedAt) }),
       lanes: perLane((lane) => this.lanes[lane].status()),
       ...(row.lastError && { lastError: row.lastError }),
     };
@@ -142,9 +184,21 @@ export class Feed {
       try {
         return await this.dispatcher.journal.commit(change);
       } catch (error) {
-        if (!isFondacoError(error) || signal?.aborted) throw error;
+        if (!isFondacoError(error) || signal?.aborted || this.#isStopping) throw error;
         await this.clock.sleep(50);
       }
+    }
+  }
+
+  /** For people: waits out a reopening of the journal, but not for ever. */
+  async #command(change: (draft: Draft) => boolean): Promise<boolean> {
+    const limit = new AbortController();
+    const over = new AbortController();
+    void this.clock.sleep(COMMAND_MS, over.signal).then(() => limit.abort());
+    try {
+      return await this.change(change, limit.signal);
+    } finally {
+      over.abort();
     }
   }
 
@@ -173,6 +227,35 @@ export class Feed {
     return Math.max(0, turn.askedAt + HANG_MS - now);
   }
 
+  /** Runs `work` when nobody else writes in this lane. */
+  inTurn<T>(lane: Lane, work: () => Promise<T>): Promise<T> {
+    return this.#turns[lane].run(work);
+  }
+
+  /** One write. Resolves with what went wrong, or `undefined`. To be called in the lane's turn. */
+  attempt(deliveries: readonly Delivery[], signal: AbortSignal): Promise<FondacoError | undefined> {
+    const { writer, writeTimeoutMs } = this.settings;
+    return attemptWrite({ writer, clock: this.clock, timeoutMs: writeTimeoutMs }, deliveries, signal);
+  }
+
+  /** Refused or just resumed: the next success is news. */
+  get isOnProbe(): boolean {
+    return this.row.state === 'refused' || this.row.resumedAt !== undefined;
+  }
+
+  /** Dead letters are gone: a feed that waited for room goes on. To be called in the commit, after the counts changed. */
+  roomMade(): void {
+    if (!this.row.isFull || !hasRoom(this.row, this.settings, 1) || !makeRoom(this.row, this.clock.now())) return;
+    for (const lane of LANES) this.lanes[lane].forward();
+  }
+
+  /** Adds an event about this writer to the commit. */
+  report(draft: Draft, type: keyof typeof OWN_TYPES, message: string, failure?: FondacoError): void {
+    const { status, answer } = failure?.facts ?? {};
+    const attributes = { writer: this.settings.name, ...(status !== undefined && { status }), ...(answer !== undefined && { answer }) };
+    this.dispatcher.record(draft, 'normal', { type: OWN_TYPES[type], severity: failure ? 'error' : 'info', message, attributes });
+  }
+
   /** A lane begins to write. */
   began(lane: Lane): void {
     if (lane === 'normal') this.#urgentBatches = 0;
@@ -190,6 +273,7 @@ export class Feed {
     const { journal } = this.dispatcher;
     const stored = (await journal.row(FEED_PREFIX + this.settings.name)) as FeedRow | undefined;
     this.row = stored ?? newFeedRow(await beginningOf(journal), this.settings.filter, this.clock.now());
+    for (const lane of LANES) this.row.lanes[lane].deadBytes ??= 0;
     for (const lane of LANES) this.lanes[lane].reload();
   }
 
@@ -203,6 +287,7 @@ export class Feed {
         this.row.filter = filter;
       }
       this.row.eventsMax = batch.eventsMax;
+      this.roomMade();
       this.put(draft);
       return true;
     });

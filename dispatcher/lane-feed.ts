@@ -7,17 +7,18 @@ import { Bell } from '../core/bell.ts';
 import type { Clock } from '../core/clock.ts';
 import { isFondacoError, type FondacoError } from '../core/errors.ts';
 import type { DecodedEvent } from '../core/event-codec.ts';
-import type { Draft, Entry } from '../core/journal.ts';
+import type { Entry } from '../core/journal.ts';
 import type { Lane } from '../core/lane.ts';
 import { uuidV7 } from '../core/uuid.ts';
-import { attemptWrite } from './attempt.ts';
 import { BatchSize } from './batch-size.ts';
-import { errorOf, type FeedLane } from './feed-row.ts';
+import { hasRoom, noRoom } from './dead-letters.ts';
+import { errorOf, type FeedLane, type FeedRow } from './feed-row.ts';
 import type { Feed, LaneStatus, Turn } from './feed.ts';
+import { isHeld, refuse, stateBelow, succeed, suspend } from './feed-state.ts';
 import { compileFilter } from './filter.ts';
 import { LaneReader, type Step } from './lane-reader.ts';
 import { delivering, passing, settingAside, type InCommit, type LoseRange, type Move, type WriteStep } from './moves.ts';
-import { isNotice, OWN_TYPES } from './own-events.ts';
+import { isNotice } from './own-events.ts';
 import { RetryTimer } from './retry-timer.ts';
 import { Unconfirmed } from './unconfirmed.ts';
 
@@ -47,6 +48,7 @@ export class LaneFeed {
   /** Since when a batch is waited for to fill. */
   #fillsSince: number | undefined;
   #headAtCut = 0;
+  #stateAtCut: FeedRow['state'] = 'delivering';
   /** The urgent lane's head at the last attempt: what came since may bring the next one forward. */
   #seenHead: number | undefined;
 
@@ -71,7 +73,7 @@ export class LaneFeed {
   }
 
   get hasWork(): boolean {
-    return this.#feed.row.state !== 'suspended' && this.#head > this.#sent.cursor;
+    return !isHeld(this.#feed.row) && this.#head > this.#sent.cursor;
   }
 
   get isFailing(): boolean {
@@ -124,7 +126,7 @@ export class LaneFeed {
       if (!step) continue;
       if (step.kind !== 'write') await this.#pass(step, signal);
       else if (this.#isAfterUnconfirmed(step)) await this.bell.wait(this.#clock, this.#unconfirmed.dueInMs(this.#clock.monotonic()));
-      else await this.#write(step, signal);
+      else await this.#feed.inTurn(this.#lane, async () => this.#write(step, signal));
     }
     this.#enter('idle');
   }
@@ -148,12 +150,11 @@ export class LaneFeed {
 
   /** Until there is something to do; 0 for now. */
   #waitMs(): number {
-    const { state } = this.#feed.row;
     const { attempts } = this.#row;
     const { cursor } = this.#sent;
     const head = this.#head;
     const now = this.#clock.monotonic();
-    if (state === 'suspended' || head <= cursor) return Infinity;
+    if (isHeld(this.#feed.row) || head <= cursor) return Infinity;
     if (attempts > 0) {
       const hasArrived = this.#lane === 'urgent' && head > this.#seenHead!;
       return hasArrived ? Math.max(0, Math.min(this.#retry.dueInMs(), this.forwardInMs())) : this.#retry.dueInMs();
@@ -172,6 +173,7 @@ export class LaneFeed {
     const wants = (event: DecodedEvent, entry: Entry): boolean => (isNotice(event, entry) && settings.notices) || wantsBy(event);
     const limits = { eventsMax: before ? Math.min(eventsMax, before.deliveries) : eventsMax, bytesMax: settings.batch.bytesMax };
     this.#headAtCut = this.#head;
+    this.#stateAtCut = row.state;
     try {
       return await this.#reader.next(this.#sent, wants, limits);
     } catch (error) {
@@ -192,19 +194,16 @@ export class LaneFeed {
 
   async #write(step: WriteStep, signal: AbortSignal): Promise<void> {
     const turn: Turn = { since: this.#clock.monotonic() };
-    const { state } = this.#feed.row;
-    const { writer, writeTimeoutMs } = this.#feed.settings;
     this.#enter('ready');
     for (let holdMs = this.#feed.holdMs(this.#lane, turn); holdMs > 0; holdMs = this.#feed.holdMs(this.#lane, turn)) {
       await this.bell.wait(this.#clock, holdMs);
       if (signal.aborted) return;
     }
-    if (signal.aborted || this.#feed.row.state !== state) return; // the other lane learned meanwhile that this is not to be sent
+    if (signal.aborted || this.#feed.row.state !== this.#stateAtCut) return; // it was learned meanwhile that this is not to be sent
     this.#enter('writing');
     this.#feed.began(this.#lane);
     this.#seenHead = this.#head;
-    const failure =
-      this.#sharedFailure(turn) ?? (await attemptWrite({ writer, clock: this.#clock, timeoutMs: writeTimeoutMs }, step.deliveries, signal));
+    const failure = this.#sharedFailure(turn) ?? (await this.#feed.attempt(step.deliveries, signal));
     this.#retry.attempted();
     this.#lastFailure = failure;
     if (step.to >= this.#headAtCut) this.#fillsSince = undefined; // what a limit cut off has waited already
@@ -224,13 +223,10 @@ export class LaneFeed {
   async #delivered(step: WriteStep, signal: AbortSignal): Promise<void> {
     const wasFailing = this.isFailing;
     const settled = ({ draft, row }: InCommit): void => {
-      row.loneRejections = 0;
-      if (row.state !== 'refused') return;
-      row.state = 'delivering';
-      this.#report(draft, 'writerResumed', `writer ${this.#feed.settings.name} delivers again`);
+      if (succeed(row)) this.#feed.report(draft, 'writerResumed', `writer ${this.#feed.settings.name} delivers again`);
     };
     await this.#move(step, signal, delivering(step, this.#freshSeries(), settled));
-    if (this.#ahead && step.to > this.#failedFrom && (wasFailing || this.#feed.row.state === 'refused')) {
+    if (this.#ahead && step.to > this.#failedFrom && (wasFailing || this.#feed.isOnProbe)) {
       // Settled later, but known now: the destination takes what it failed at.
       await this.#commit(signal, (lane, commit) => {
         lane.attempts = lane.waitMs = 0;
@@ -249,20 +245,21 @@ export class LaneFeed {
 
   /** The destination's fault, passing: everything is kept, and tried again by the policy. */
   async #unavailable(step: WriteStep, failure: FondacoError, signal: AbortSignal): Promise<void> {
-    const { name, retry, deadLettersMax } = this.#feed.settings;
+    const { name, retry } = this.#feed.settings;
+    this.#feed.brokenAt = this.#clock.monotonic();
     this.#takeBack();
     this.#failedFrom = step.from;
     const isLast = isExhausted(retry, this.#row.attempts + 1) && this.#feed.row.state === 'delivering';
     // Only what stands at the cursor can be set aside: what was sent before it and is not confirmed goes first.
     if (isLast && retry.policy === 'dead-letter' && this.#row.cursor === step.from) {
-      if (this.#dead + step.deliveries.length > deadLettersMax) await this.#refuse(step, failure, signal);
+      if (!this.#hasRoomFor(step)) await this.#refuse(step, failure, signal, true);
       else await this.#move(step, signal, this.#settingAside(step, failure, false));
       return;
     }
     await this.#commit(signal, (lane, { draft, row }) => {
       if (isLast && retry.policy !== 'dead-letter') {
-        row.state = 'suspended';
-        this.#report(draft, 'writerSuspended', `writer ${name} is suspended after ${lane.attempts + 1} attempts: resume it`, failure);
+        suspend(row);
+        this.#feed.report(draft, 'writerSuspended', `writer ${name} is suspended after ${lane.attempts + 1} attempts: resume it`, failure);
       }
       this.#wait(retry, failure);
     });
@@ -276,35 +273,29 @@ export class LaneFeed {
       else this.#size.rejected(events);
       return;
     }
-    const { row, settings } = this.#feed;
-    if (
-      row.state === 'refused' ||
-      row.loneRejections + this.#unconfirmed.dead + 1 >= LONE_REJECTIONS_MAX ||
-      this.#dead >= settings.deadLettersMax
-    ) {
-      await this.#refuse(step, failure, signal);
+    const { row } = this.#feed;
+    const isFull = !this.#hasRoomFor(step);
+    if (isFull || stateBelow(row) === 'refused' || row.loneRejections + this.#unconfirmed.dead + 1 >= LONE_REJECTIONS_MAX) {
+      await this.#refuse(step, failure, signal, isFull);
       return;
     }
     await this.#move(step, signal, this.#settingAside(step, failure, true));
     this.#size.found();
   }
 
-  /** Dead letters of this writer. */
-  get #dead(): number {
-    const { urgent, normal } = this.#feed.row.lanes;
-    return urgent.dead + normal.dead + this.#unconfirmed.dead;
+  #hasRoomFor(step: WriteStep): boolean {
+    return hasRoom(this.#feed.row, this.#feed.settings, step.deliveries.length, this.#unconfirmed.dead);
   }
 
   /** The destination will not have us, or nothing of what we send: everything is kept, a lone event probes. */
-  async #refuse(step: WriteStep, failure: FondacoError, signal: AbortSignal): Promise<void> {
+  async #refuse(step: WriteStep, cause: FondacoError, signal: AbortSignal, isFull = false): Promise<void> {
     const { name, retry } = this.#feed.settings;
+    const failure = isFull ? noRoom(name, this.#feed.settings, cause) : cause;
     this.#takeBack();
     this.#failedFrom = step.from;
     await this.#commit(signal, (_lane, { draft, row }) => {
-      if (row.state !== 'refused') {
-        row.state = 'refused';
-        this.#report(draft, 'writerRefused', `writer ${name} is refused by its destination: ${failure.text}`, failure);
-      }
+      const what = isFull ? 'waits' : 'is refused by its destination';
+      if (refuse(row, isFull)) this.#feed.report(draft, 'writerRefused', `writer ${name} ${what}: ${failure.text}`, failure);
       this.#wait(retry.policy === 'backoff' ? retry : PROBE, failure);
     });
     this.#size.found();
@@ -381,15 +372,5 @@ export class LaneFeed {
       if (!isFondacoError(error) || !signal.aborted) throw error; // stopping: what is not settled comes again
       return false;
     }
-  }
-
-  #report(draft: Draft, type: keyof typeof OWN_TYPES, message: string, failure?: FondacoError): void {
-    const { status, answer } = failure?.facts ?? {};
-    const attributes = {
-      writer: this.#feed.settings.name,
-      ...(status !== undefined && { status }),
-      ...(answer !== undefined && { answer }),
-    };
-    this.#feed.dispatcher.record(draft, 'normal', { type: OWN_TYPES[type], severity: failure ? 'error' : 'info', message, attributes });
   }
 }

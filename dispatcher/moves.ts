@@ -66,16 +66,19 @@ export function settingAside(
   facts: { writer: string; lane: Lane; error: FeedError; isLone: boolean },
 ): Move {
   const apply: Move['apply'] = (lane, commit) => {
+    const { error } = facts;
     const attempts = lane.attempts + 1;
+    const firstAttemptAt = lane.attempts === 0 ? error.at : (lane.failingSince ?? error.at);
     passOver(lane, step, begins);
     lane.dead += step.deliveries.length;
     lane.attempts = lane.waitMs = 0;
     if (!commit) return;
-    commit.row.lastError = facts.error;
+    commit.row.lastError = error;
     if (facts.isLone) commit.row.loneRejections++;
     for (const delivery of step.deliveries) {
-      const key = deadLetterKey(facts.writer, facts.lane, delivery.entry.position);
-      commit.draft.put(key, () => deadLetterOf(delivery, facts.error, attempts));
+      const letter = deadLetterOf(delivery, { error, attempts, firstAttemptAt, setAsideAt: error.at });
+      lane.deadBytes += letter.bytes;
+      commit.draft.put(deadLetterKey(facts.writer, facts.lane, delivery.entry.position), () => letter);
     }
   };
   return { events: 0, dead: step.deliveries.length, apply };

@@ -12,12 +12,14 @@ import { uuidV7Bytes } from '../core/uuid.ts';
 export const OWN_TYPES = {
   /** Something is missing: attributes `losses` says where, which range, how many, why. Goes to every writer, past its filter. */
   loss: 'fondaco.Loss',
-  /** A destination refuses us; everything is kept. Attributes: writer, status, answer. */
+  /** A destination refuses us, or there is no room for another dead letter; everything is kept. Attributes: writer, status, answer. */
   writerRefused: 'fondaco.WriterRefused',
-  /** It takes events again. Attributes: writer. */
+  /** It takes events again: the first were delivered after a refusal, or after someone resumed it. Attributes: writer. */
   writerResumed: 'fondaco.WriterResumed',
   /** A retry policy came to its end; someone has to resume the writer. */
   writerSuspended: 'fondaco.WriterSuspended',
+  /** Someone paused the writer. Attributes: writer. */
+  writerPaused: 'fondaco.WriterPaused',
 } as const;
 
 export interface OwnEvent {

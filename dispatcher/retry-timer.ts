@@ -1,7 +1,7 @@
 import { retryWaitMs, type RetryPolicy } from '../core/backoff.ts';
 import { restOfWait, type Clock } from '../core/clock.ts';
 import type { FondacoError } from '../core/errors.ts';
-import type { FeedLane } from './feed-row.ts';
+import type { RetryState } from './feed-row.ts';
 
 /** An attempt is brought forward at most once in this time. */
 export const FORWARD_MS = 1000;
@@ -20,7 +20,7 @@ export class RetryTimer {
   }
 
   /** The row was loaded: a wait that it holds goes on. */
-  load({ waitMs, waitSince, attempts, askedMs = 0 }: FeedLane): void {
+  load({ waitMs, waitSince, attempts, askedMs = 0 }: RetryState): void {
     const now = this.#clock.monotonic();
     this.#dueAt = this.#notBefore = now;
     if (attempts === 0) return;
@@ -36,14 +36,15 @@ export class RetryTimer {
   }
 
   /** Counts a failed attempt in the row, and sets the next one: by the policy, and not before what the destination asked for. */
-  failed(lane: FeedLane, failure: FondacoError, { policy, random }: { policy: RetryPolicy; random: () => number }): void {
+  failed(state: RetryState, failure: FondacoError, { policy, random }: { policy: RetryPolicy; random: () => number }): void {
     const askedMs = failure.facts.retryAfterMs ?? 0;
-    lane.attempts++;
-    lane.waitMs = Math.max(retryWaitMs(policy, lane.attempts, random), askedMs);
-    lane.waitSince = this.#clock.now();
-    lane.askedMs = askedMs;
+    if (state.attempts === 0) state.failingSince = this.#clock.now();
+    state.attempts++;
+    state.waitMs = Math.max(retryWaitMs(policy, state.attempts, random), askedMs);
+    state.waitSince = this.#clock.now();
+    state.askedMs = askedMs;
     const now = this.#clock.monotonic();
-    this.#dueAt = now + lane.waitMs;
+    this.#dueAt = now + state.waitMs;
     this.#notBefore = askedMs > 0 ? now + askedMs : 0;
   }
 

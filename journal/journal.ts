@@ -129,8 +129,10 @@ export class DiskJournal implements Journal {
     return record && decodeRecord(bytes, record).value;
   }
 
-  async *rows(prefix: string): AsyncIterable<Row> {
-    for await (const [key, record] of this.#disk.scan(...rowRange(prefix))) yield readRow(key, record);
+  async *rows(prefix: string, { after, limit }: { after?: string; limit?: number } = {}): AsyncIterable<Row> {
+    const [first, end] = rowRange(prefix);
+    const from = after === undefined || after < prefix ? first : rowKey(`${after}\0`);
+    for await (const [key, record] of this.#disk.scan(from, end, limit === undefined ? {} : { limit })) yield readRow(key, record);
   }
 
   async snapshot(prefixes: readonly string[]): Promise<Row[]> {

@@ -25,8 +25,9 @@ import { LateWriter } from './late-writer.ts';
 import { statusSource } from './status.ts';
 import { writerKind, type WriterParts } from './writers.ts';
 
-/** Dead letters kept for each writer; at the limit its feed pauses. */
+/** Dead letters kept for each writer, and what they may take; at a limit its feed pauses until there is room. */
 const DEAD_LETTERS_MAX = 10_000;
+const DEAD_LETTER_BYTES_MAX = 64 * 1024 * 1024;
 /** How often the states of feeds are looked at, to log their changes, ms. */
 const WATCH_MS = 500;
 
@@ -140,6 +141,7 @@ async function openFeed(
     filter: filter ?? {},
     notices,
     deadLettersMax: DEAD_LETTERS_MAX,
+    deadLetterBytesMax: DEAD_LETTER_BYTES_MAX,
     writeTimeoutMs,
   });
 }
@@ -162,18 +164,21 @@ function logStart(config: ProxyConfig, bound: Bound, { logger, ready, version }:
 
 /** One line when a feed's state changes, however many writes fail in between. */
 async function watch(feeds: readonly Feed[], { clock, logger }: ProxyParts, signal: AbortSignal): Promise<void> {
-  const before = new Map<string, FeedState>();
+  const before = new Map<string, FeedState | 'resumed'>();
   const deadBefore = new Map(feeds.map((feed) => [feed.status().name, feed.status().dead]));
   while (!signal.aborted) {
     for (const feed of feeds) {
-      const { name, state, dead, lastError } = feed.status();
+      const { name, state: told, dead, lastError, resumedAt } = feed.status();
+      const state = told === 'delivering' && resumedAt !== undefined ? 'resumed' : told;
       const more = dead - (deadBefore.get(name) ?? 0);
       deadBefore.set(name, dead);
       if (more > 0) logger.warn({ writer: name, more, dead, problem: lastError?.message }, 'events were set aside as dead letters');
       const last = before.get(name) ?? 'delivering';
       before.set(name, state);
       if (state === last) continue;
-      if (state === 'delivering') logger.info({ writer: name, state, before: last }, 'writer delivers again');
+      if (state === 'resumed') logger.info({ writer: name, before: last }, 'writer was resumed, nothing is delivered yet');
+      else if (state === 'paused') logger.info({ writer: name, before: last }, 'writer is paused, events are kept');
+      else if (state === 'delivering') logger.info({ writer: name, state, before: last }, 'writer delivers again');
       else logger.warn({ writer: name, state, before: last, problem: lastError?.message }, 'writer does not take events, they are kept');
     }
     await clock.sleep(WATCH_MS, signal);

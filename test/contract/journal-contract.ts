@@ -214,6 +214,22 @@ export function journalContract(name: string, newBench: () => Promise<JournalBen
         );
       });
 
+      it('come in pages: those behind a key, so many at most', async () => {
+        const keys = Array.from({ length: 2500 }, (_, i) => `p:${String(i).padStart(4, '0')}`);
+        await journal.commit((draft) => ['o:1', ...keys, 'q:1'].forEach((key) => draft.put(key, () => key)));
+        const page = async (after: string | undefined, limit?: number): Promise<string[]> => {
+          const rows = journal.rows('p:', { ...(after !== undefined && { after }), ...(limit !== undefined && { limit }) });
+          return (await all(rows)).map((row) => row.key);
+        };
+        assert.deepEqual(await page(undefined, 3), keys.slice(0, 3));
+        assert.deepEqual(await page('p:0002', 2), keys.slice(3, 5));
+        assert.deepEqual(await page('p:0002x', 1), ['p:0003']);
+        assert.deepEqual(await page('o:1', 1), ['p:0000']);
+        assert.deepEqual(await page('p:0100'), keys.slice(101));
+        assert.deepEqual(await page('p:2499'), []);
+        assert.deepEqual(await page('q:1'), []);
+      });
+
       it('are as of one commit while commits go on', async () => {
         const keys = Array.from({ length: 2500 }, (_, at) => `n:${String(at).padStart(4, '0')}`);
         const putAll = (value: number): Promise<void> => journal.commit((draft) => keys.forEach((key) => draft.put(key, () => value)));

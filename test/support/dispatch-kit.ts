@@ -198,6 +198,7 @@ const FEED = {
   retry: { policy: 'backoff', initialMs: 1000, maxMs: 60_000 },
   notices: true,
   deadLettersMax: 10_000,
+  deadLetterBytesMax: 64 * 1024 * 1024,
   writeTimeoutMs: 30_000,
 } as const;
 
