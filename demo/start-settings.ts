@@ -92,6 +92,7 @@ export async function takeFolders({ data, folder, record }: StartSettings, root:
     taken = await mkdtemp(join(tmpdir(), 'fondaco-start-'));
     lock = await lockDirectory(taken, holder);
   }
+  await lock.putName();
   const folders = {
     data: taken,
     folder: folder ?? join(taken, 'watched'),

@@ -21,6 +21,7 @@ export const LevelJournal = {
     try {
       const openDisk = () => openLevelDisk(join(directory, 'db'), options.writeBufferBytes ?? WRITE_BUFFER_BYTES);
       const journal = await DiskJournal.open(openDisk, options);
+      await lock.putName();
       const close = journal.close.bind(journal);
       let closed: Promise<void> | undefined;
       journal.close = () => (closed ??= close().finally(() => lock.release())); // the lock goes last, whoever asks first

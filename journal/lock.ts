@@ -7,34 +7,69 @@
  * The file `holder` in the directory only informs: process ids prove nothing (in a container it is always 1).
  */
 import { constants } from 'node:fs';
-import { mkdir, open, readFile, stat, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import { FondacoError } from '../core/errors.ts';
+import { FondacoError, isFondacoError } from '../core/errors.ts';
 
 export interface Lock {
+  /** Puts the holder's name into its file. Only once the store is open: across network namespaces this lock does not say that it is ours. */
+  putName(): Promise<void>;
   release(): Promise<void>;
 }
 
-/** Takes the lock of a directory, made if absent. Rejects UNAVAILABLE, naming the holder, if it is held; CONFIG if the directory is unusable. */
+/** How often a directory is looked at again that somebody removed or replaced while its lock was taken. */
+const ATTEMPTS_MAX = 5;
+
+/**
+ * Takes the lock of a directory, made if absent. Rejects UNAVAILABLE, naming the holder, if it is held; CONFIG if the directory is unusable,
+ * FULL if there is no room even for the holder's name.
+ */
 export async function lockDirectory(directory: string, holder: string): Promise<Lock> {
-  let identity: string;
+  for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+    const lock = await tryLock(directory, holder);
+    if (lock) return lock;
+  }
+  throw new FondacoError('UNAVAILABLE', `directory ${directory} must stay where it is, got another one each time it was locked`);
+}
+
+/** `undefined` if the directory went away meanwhile: its holder may have removed it in good order before we had the lock. */
+async function tryLock(directory: string, holder: string): Promise<Lock | undefined> {
+  let release: (() => Promise<void>) | undefined;
+  let expected = 'usable';
   try {
     await mkdir(directory, { recursive: true });
-    const { dev, ino } = await stat(directory, { bigint: true });
-    identity = `${dev}-${ino}`;
+    const identity = await identityOf(directory);
+    release = process.platform === 'linux' ? await lockSocket(identity) : await lockFile(directory);
+    if (!release)
+      throw new FondacoError('UNAVAILABLE', `directory ${directory} must be free, it is held by ${await readHolder(directory)}`);
+    expected = 'writable';
+    const name = join(directory, `holder.${randomUUID()}`);
+    await writeFile(name, `${holder}\n`);
+    if ((await identityOf(directory)) === identity) return asLock(directory, name, release);
   } catch (error) {
-    throw unusable(error, `directory ${directory} must be usable`);
+    await release?.();
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw isFondacoError(error) ? error : unusable(error, `directory ${directory} must be ${expected}`);
   }
-  const release = process.platform === 'linux' ? await lockSocket(identity) : await lockFile(directory);
-  if (!release) throw new FondacoError('UNAVAILABLE', `directory ${directory} must be free, it is held by ${await readHolder(directory)}`);
-  try {
-    await writeFile(join(directory, 'holder'), `${holder}\n`);
-  } catch (error) {
-    await release();
-    throw unusable(error, `directory ${directory} must be writable`);
-  }
-  return { release };
+  await release();
+  return undefined;
+}
+
+function asLock(directory: string, name: string, release: () => Promise<void>): Lock {
+  return {
+    putName: () => rename(name, join(directory, 'holder')).catch(() => undefined), // it only informs
+    release: async () => {
+      await rm(name, { force: true }).catch(() => undefined); // there if the store did not open
+      await release();
+    },
+  };
+}
+
+async function identityOf(directory: string): Promise<string> {
+  const { dev, ino } = await stat(directory, { bigint: true });
+  return `${dev}-${ino}`;
 }
 
 function lockSocket(identity: string): Promise<(() => Promise<void>) | undefined> {
