@@ -19,7 +19,9 @@ import { readLedger } from '../dispatcher/ledger.ts';
 import { LevelJournal } from '../journal/level-journal.ts';
 import { formatAddress, type ListenAddress } from './address.ts';
 import type { ProxyConfig, WriterConfig } from './config.ts';
-import { HttpSurface } from './http.ts';
+import { HttpSurface } from './http/server.ts';
+import { statusRoutes } from './http/status-routes.ts';
+import { writerRoutes } from './http/writer-routes.ts';
 import { GrpcInput } from './inputs/grpc.ts';
 import { LateWriter } from './late-writer.ts';
 import { statusSource } from './status.ts';
@@ -87,10 +89,14 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
 
   const http = await HttpSurface.open({
     address: config.listen.http,
-    isReady,
-    status: statusSource({ site: config.site, version: parts.version, clock, journal, dispatcher, feeds, isReady }),
-    ledger: async () => readLedger(journal),
-    resume: async (name) => resumeFeed(feeds, name),
+    routes: [
+      statusRoutes({
+        isReady,
+        status: statusSource({ site: config.site, version: parts.version, clock, journal, dispatcher, feeds, isReady }),
+        ledger: async () => readLedger(journal),
+      }),
+      writerRoutes({ resume: async (name) => resumeFeed(feeds, name) }),
+    ],
     onProblem: (problem) => logger.error({ err: problem }, 'a request failed'),
   });
   try {

@@ -1,10 +1,12 @@
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { assert } from 'chai';
-import { FondacoError } from '../../core/errors.ts';
-import { formatAddress } from '../../proxy/address.ts';
-import { HttpSurface, type HttpSurfaceOptions } from '../../proxy/http.ts';
-import { tempDirectory } from '../support/temp-directory.ts';
+import { FondacoError } from '../../../core/errors.ts';
+import { formatAddress } from '../../../proxy/address.ts';
+import { HttpSurface, type HttpSurfaceOptions } from '../../../proxy/http/server.ts';
+import { statusRoutes } from '../../../proxy/http/status-routes.ts';
+import { writerRoutes } from '../../../proxy/http/writer-routes.ts';
+import { tempDirectory } from '../../support/temp-directory.ts';
 
 describe('HTTP surface', () => {
   let surface: HttpSurface;
@@ -13,10 +15,10 @@ describe('HTTP surface', () => {
   let status: () => Promise<object>;
   const options = (): HttpSurfaceOptions => ({
     address: { host: '127.0.0.1', port: 0 },
-    isReady: () => isReady,
-    status: () => status(),
-    ledger: async () => ({ isBalanced: true }),
-    resume: async (writer) => writer === 'ops',
+    routes: [
+      statusRoutes({ isReady: () => isReady, status: () => status(), ledger: async () => ({ isBalanced: true }) }),
+      writerRoutes({ resume: async (writer) => writer === 'ops' }),
+    ],
     onProblem: (problem) => problems.push(problem),
   });
 
@@ -62,14 +64,25 @@ describe('HTTP surface', () => {
     const unknown = await ask('/v1/nothing?token=abc');
     assert.equal(unknown.status, 404);
     assert.deepEqual(unknown.body, {
-      error: { code: 'NOT_FOUND', message: 'GET /v1/nothing is none of /healthz, /readyz, /v1/status, /v1/ledger' },
+      error: {
+        code: 'NOT_FOUND',
+        message: 'GET /v1/nothing is none of /healthz, /readyz, /v1/status, /v1/ledger, /v1/writers/{name}/resume',
+      },
     });
     const posted = await ask('/v1/status', { method: 'POST', body: '{"x":', headers: { 'content-type': 'application/json' } });
     assert.include([400, 405], posted.status);
+    const resumed = await ask('/v1/writers/ops/resume');
+    assert.deepEqual(
+      [resumed.status, resumed.headers.get('allow'), resumed.body],
+      [405, 'POST', { error: { code: 'METHOD_NOT_ALLOWED', message: 'GET /v1/writers/ops/resume: this path takes POST' } }],
+    );
     const wrong = await ask('/v1/ledger', { method: 'DELETE' });
     assert.equal(wrong.status, 405);
     assert.equal(wrong.headers.get('allow'), 'GET, HEAD');
-    assert.equal((await ask('/%zz')).status, 400);
+    const crooked = await ask('/%zz');
+    assert.equal(crooked.status, 400);
+    assert.nestedInclude(crooked.body, { 'error.code': 'BAD_REQUEST' });
+    assert.notInclude(JSON.stringify(unknown.body), 'token');
   });
 
   it('tells a journal that is being reopened from a fault of its own', async () => {
@@ -86,6 +99,23 @@ describe('HTTP surface', () => {
     };
     assert.deepInclude(await ask('/v1/status'), { status: 500, body: { error: { code: 'INTERNAL', message: 'a bug' } } });
     assert.lengthOf(problems, 1);
+  });
+
+  it('says in which status a thing is wrong, and when to come again', async () => {
+    status = async () => {
+      throw new FondacoError('FULL', 'the journal must have room', { retryAfterMs: 1500 });
+    };
+    const full = await ask('/v1/status');
+    assert.deepEqual([full.status, full.headers.get('retry-after')], [507, '2']);
+    assert.deepEqual(full.body, { error: { code: 'FULL', message: 'the journal must have room' } });
+    const json = { 'content-type': 'application/json' };
+    const large = await ask('/v1/writers/ops/resume', { method: 'POST', headers: json, body: JSON.stringify('x'.repeat(70_000)) });
+    assert.equal(large.status, 413);
+    assert.nestedInclude(large.body, { 'error.code': 'TOO_LARGE' });
+    const unread = await ask('/v1/writers/ops/resume', { method: 'POST', headers: { 'content-type': 'image/png' }, body: 'x' });
+    assert.equal(unread.status, 415);
+    assert.nestedInclude(unread.body, { 'error.code': 'UNSUPPORTED_MEDIA_TYPE' });
+    assert.lengthOf(problems, 0);
   });
 
   it('names an address that is taken', async () => {

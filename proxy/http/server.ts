@@ -1,0 +1,98 @@
+/**
+ * The one admin surface, over HTTP. What it answers is in the files beside this one: `<noun>-routes.ts` exports a function that takes what
+ * its routes need and gives `Routes`; proxy.ts puts them together. Everything is JSON (the event stream apart); an error is
+ * `{ "error": { "code", "message", "field"? } }`, made by the one error handler here from what a route throws.
+ *
+ * What holds for all routes is a hook in `buildApp`, before the routes: so it holds for unknown paths, too.
+ */
+import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import { clearSocket, listenError, type ListenAddress } from '../address.ts';
+import type { HttpError } from './http-error.ts';
+import { httpErrorOf } from './http-error.ts';
+import { KnownPaths } from './known-paths.ts';
+
+/** Adds routes to the surface. */
+export type Routes = (app: FastifyInstance) => void;
+
+export interface HttpSurfaceOptions {
+  readonly address: ListenAddress;
+  readonly routes: readonly Routes[];
+  /** Told of what a request ran into that is not the request's fault. */
+  readonly onProblem: (problem: Error) => void;
+}
+
+/** Of a request's body, where its route names no other limit. */
+const BODY_BYTES_MAX = 64 * 1024;
+/** From a request's first byte to its last. */
+const REQUEST_MS = 30_000;
+
+/** Listens while it is open. */
+export class HttpSurface {
+  readonly address: ListenAddress;
+  readonly #app: FastifyInstance;
+
+  /** Resolves when it listens. Rejects UNAVAILABLE (the address is in use) or CONFIG. */
+  static async open(options: HttpSurfaceOptions): Promise<HttpSurface> {
+    const { address } = options;
+    await clearSocket(address);
+    const app = buildApp(options);
+    try {
+      await app.listen('path' in address ? { path: address.path } : { host: address.host, port: address.port });
+    } catch (error) {
+      await app.close();
+      throw listenError(address, error);
+    }
+    const bound = app.server.address();
+    return new HttpSurface(
+      app,
+      'path' in address || bound === null || typeof bound === 'string' ? address : { ...address, port: bound.port },
+    );
+  }
+
+  private constructor(app: FastifyInstance, address: ListenAddress) {
+    this.#app = app;
+    this.address = address;
+  }
+
+  /** Ends its connections. May be called more than once. */
+  async close(): Promise<void> {
+    await this.#app.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function buildApp({ routes, onProblem }: HttpSurfaceOptions): FastifyInstance {
+  const answer = (thrown: unknown, reply: FastifyReply): FastifyReply => {
+    const error = httpErrorOf(thrown);
+    if (error.status === 500) onProblem(error.cause instanceof Error ? error.cause : error);
+    return sendError(reply, error);
+  };
+  const app = fastify({
+    logger: false,
+    forceCloseConnections: true,
+    bodyLimit: BODY_BYTES_MAX,
+    requestTimeout: REQUEST_MS,
+    // A parameter is some name or id; the router answers longer ones with 414 or 404 of its own otherwise.
+    routerOptions: { maxParamLength: 1024 },
+    frameworkErrors: (error, _request, reply) => void answer(error, reply as unknown as FastifyReply),
+  });
+  const paths = new KnownPaths();
+  app.addHook('onRoute', ({ method, url }) => paths.add(url, [method].flat()));
+  app.setErrorHandler((thrown, _request, reply) => answer(thrown, reply));
+  app.setNotFoundHandler((request, reply) => {
+    const { error, allow } = paths.notFound(request.method, request.url);
+    if (allow !== undefined) reply.header('allow', allow);
+    return sendError(reply, error);
+  });
+  for (const add of routes) add(app);
+  return app;
+}
+
+function sendError(reply: FastifyReply, error: HttpError): FastifyReply {
+  const { retryAfterMs } = error.facts;
+  if (retryAfterMs !== undefined) reply.header('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1000)));
+  return reply.code(error.status).send(error.body);
+}
