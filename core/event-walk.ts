@@ -44,8 +44,7 @@ export class EventWalk {
       if (field === before && !MAY_REPEAT.has(field)) return this.#reject(`event field ${field} must appear once, got two`);
       before = field;
       if (field <= FIELD.traceparent) {
-        if (reader.wireType !== (field === FIELD.severity ? VARINT : LENGTH))
-          return this.#reject(`event field ${field} has a wrong wire type`);
+        if (!this.#checkWireType(reader, field === FIELD.severity ? VARINT : LENGTH)) return false;
         seen |= 1 << field;
         if (!this.#check(bytes, reader)) return false;
         if (field <= FIELD.source) sourceEnd = reader.at;
@@ -97,13 +96,17 @@ export class EventWalk {
   #checkForwarded(bytes: Uint8Array, reader: ProtobufReader): boolean {
     const { field, start, at: end } = reader;
     const isNumber = field >= FIELD.revision && field <= FIELD.added;
-    if (reader.wireType !== (isNumber ? VARINT : LENGTH)) return this.#reject(`event field ${field} has a wrong wire type`);
+    if (!this.#checkWireType(reader, isNumber ? VARINT : LENGTH)) return false;
     const name = `event field ${field}`;
     if (isNumber) return reader.value >= 0 || this.#reject(`${name} must not be negative, got ${reader.value}`);
     if (field === FIELD.labels || field === FIELD.foreign) return this.#checkNames(bytes, start, end, name, LIMITS.eventBytes);
     if (field === FIELD.receivedTime || field === FIELD.firstTime || field === FIELD.lastTime)
       return this.#checkTime(bytes, start, end, name);
     return this.#checkText(bytes, start, end, name, LIMITS.eventBytes);
+  }
+
+  #checkWireType({ field, wireType }: ProtobufReader, expected: number): boolean {
+    return wireType === expected || this.#reject(`event field ${field} must have wire type ${expected}, got ${wireType}`);
   }
 
   #checkType(bytes: Uint8Array, start: number, end: number): boolean {
@@ -143,7 +146,8 @@ export class EventWalk {
       else if (reader.field === 2) nanos = reader.value;
     }
     if (isGood && !reader.isBroken && isTimestamp(seconds, nanos)) return true;
-    return this.#reject(`${field} must be a Timestamp from year 1 to 9999`);
+    const got = isGood && !reader.isBroken ? `${seconds} seconds and ${nanos} nanos` : 'bytes that are none';
+    return this.#reject(`${field} must be a Timestamp from year 1 to 9999, got ${got}`);
   }
 
   #reject(reason: string): false {

@@ -301,23 +301,31 @@ describe('event-walk', () => {
         begun((writer) => writer.bytes(3, Buffer.from('0af5ffffffffffffffff01', 'hex'))),
         'source must be a message, got bytes that are none',
       ],
-      ['a time before year 1', begun((writer) => writer.timestamp(7, SECONDS.min - 1, 0)), 'time must be a Timestamp from year 1 to 9999'],
+      [
+        'a time before year 1',
+        begun((writer) => writer.timestamp(7, SECONDS.min - 1, 0)),
+        `time must be a Timestamp from year 1 to 9999, got ${SECONDS.min - 1} seconds and 0 nanos`,
+      ],
       [
         'a time after year 9999',
         begun((writer) => writer.timestamp(7, SECONDS.max + 1, 0)),
-        'time must be a Timestamp from year 1 to 9999',
+        `time must be a Timestamp from year 1 to 9999, got ${SECONDS.max + 1} seconds and 0 nanos`,
       ],
       [
         'a second of a billion and one nanoseconds',
         begun((writer) => writer.timestamp(7, 0, 1_000_000_000)),
-        'time must be a Timestamp from year 1 to 9999',
+        `time must be a Timestamp from year 1 to 9999, got 0 seconds and 1000000000 nanos`,
       ],
       [
         'seconds that are text',
         begun((writer) => writer.message(7, () => writer.string(1, 'x'))),
-        'time must be a Timestamp from year 1 to 9999',
+        `time must be a Timestamp from year 1 to 9999, got bytes that are none`,
       ],
-      ['a time that is none', begun((writer) => writer.bytes(7, Buffer.from([0x08]))), 'time must be a Timestamp from year 1 to 9999'],
+      [
+        'a time that is none',
+        begun((writer) => writer.bytes(7, Buffer.from([0x08]))),
+        `time must be a Timestamp from year 1 to 9999, got bytes that are none`,
+      ],
       [
         'a wrong order',
         built((writer) => {
@@ -342,16 +350,16 @@ describe('event-walk', () => {
         }),
         'event field 30 must appear once, got two',
       ],
-      ['a type that is a number', built((writer) => writer.uint(1, 7)), 'event field 1 has a wrong wire type'],
+      ['a type that is a number', built((writer) => writer.uint(1, 7)), 'event field 1 must have wire type 2, got 0'],
       [
         'a severity that is text',
         built((writer) => {
           writer.text(1, 'a');
           writer.string(2, '9');
         }),
-        'event field 2 has a wrong wire type',
+        'event field 2 must have wire type 0, got 2',
       ],
-      ['a time that is a number', begun((writer) => writer.uint(7, 7)), 'event field 7 has a wrong wire type'],
+      ['a time that is a number', begun((writer) => writer.uint(7, 7)), 'event field 7 must have wire type 2, got 0'],
       ['what is cut', encode(FIELDS).subarray(0, -1), 'event must be a fondaco.v1.Event message, got bytes that are none'],
       [
         'a group',
@@ -377,7 +385,10 @@ describe('event-walk', () => {
         assert.equal(verdict(bytes), `event field ${field} is set by proxies, an agent must leave it out`);
         assert.equal(verdict(bytes, { isForwarded: true }), 'taken');
         const wrong = begun((writer) => (isNumber ? writer.bytes(field, Buffer.alloc(0)) : writer.uint(field, 7)));
-        assert.equal(verdict(wrong, { isForwarded: true }), `event field ${field} has a wrong wire type`);
+        assert.equal(
+          verdict(wrong, { isForwarded: true }),
+          `event field ${field} must have wire type ${isNumber ? '0, got 2' : '2, got 0'}`,
+        );
       });
     }
 
@@ -396,7 +407,7 @@ describe('event-walk', () => {
       [
         'a received time out of range',
         begun((writer) => writer.timestamp(19, SECONDS.max + 1, 0)),
-        'event field 19 must be a Timestamp from year 1 to 9999',
+        `event field 19 must be a Timestamp from year 1 to 9999, got ${SECONDS.max + 1} seconds and 0 nanos`,
       ],
       [
         'a negative count',
