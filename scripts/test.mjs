@@ -1,6 +1,8 @@
 // Runs the legs of the suite one after the other, each to its end, and closes with the line that CI reads: "N passed, N failed".
 //   node scripts/test.mjs           format, types, lint, fast tests, system tests
 //   node scripts/test.mjs --fast    … without the system tests
+//   node scripts/test.mjs --long    what takes minutes, alone: kills at random in their full form
+//   node scripts/test.mjs --long    only what takes minutes: the random kills in their full form
 // N counts mocha's tests over all legs; a leg that fails without naming a failed test (format, types, lint, a crash, a hang) counts as one failed.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -12,15 +14,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const counts = mkdtempSync(join(tmpdir(), 'fondaco-test-'));
 const MINUTE_MS = 60_000;
 
-const legs = [
-  { name: 'format', program: 'prettier/bin/prettier.cjs', args: ['--check', '--log-level=warn', '.'], limitMs: 5 * MINUTE_MS },
-  { name: 'types', program: 'typescript/bin/tsc', args: [], limitMs: 5 * MINUTE_MS },
-  { name: 'lint', program: 'eslint/bin/eslint.js', args: ['.'], limitMs: 10 * MINUTE_MS },
-  mochaLeg('fast tests', ['--ignore', 'test/system/**', 'test'], 10 * MINUTE_MS),
-];
-if (!process.argv.includes('--fast') && hasTests('test/system')) {
-  legs.push(mochaLeg('system tests', ['--timeout', '60000', 'test/system'], 30 * MINUTE_MS));
-}
+const legs = process.argv.includes('--long') ? longLegs() : usualLegs();
 
 const failedLegs = [];
 const total = { passed: 0, failed: 0 };
@@ -39,6 +33,24 @@ console.log(failedLegs.length === 0 ? '' : `\nfailed: ${failedLegs.join(', ')}\n
 console.log(`${total.passed} passed, ${total.failed} failed`);
 process.exitCode = total.failed === 0 ? 0 : 1;
 
+function usualLegs() {
+  const usual = [
+    { name: 'format', program: 'prettier/bin/prettier.cjs', args: ['--check', '--log-level=warn', '.'], limitMs: 5 * MINUTE_MS },
+    { name: 'types', program: 'typescript/bin/tsc', args: [], limitMs: 5 * MINUTE_MS },
+    { name: 'lint', program: 'eslint/bin/eslint.js', args: ['.'], limitMs: 10 * MINUTE_MS },
+    mochaLeg('fast tests', ['--ignore', 'test/system/**', 'test'], 10 * MINUTE_MS),
+  ];
+  if (!process.argv.includes('--fast') && hasTests('test/system')) {
+    usual.push(mochaLeg('system tests', ['--timeout', '60000', 'test/system'], 30 * MINUTE_MS));
+  }
+  return usual;
+}
+
+function longLegs() {
+  const kills = mochaLeg('kills at random, full form', ['test/system/kills.test.ts'], 30 * MINUTE_MS);
+  return [{ ...kills, env: { FONDACO_LONG: '1' } }];
+}
+
 function mochaLeg(name, args, limitMs) {
   const countsFile = join(counts, `${name}.json`);
   return {
@@ -53,7 +65,7 @@ function mochaLeg(name, args, limitMs) {
 /** Resolves with what went wrong in words, or undefined. */
 function run(leg) {
   const program = join(root, 'node_modules', leg.program);
-  const env = { ...process.env, ...(leg.countsFile === undefined ? {} : { FONDACO_TEST_COUNTS: leg.countsFile }) };
+  const env = { ...process.env, ...leg.env, ...(leg.countsFile === undefined ? {} : { FONDACO_TEST_COUNTS: leg.countsFile }) };
   return new Promise((resolve) => {
     // A process group of its own: mocha runs the tests in a child, which has to go with it.
     const child = spawn(process.execPath, [program, ...leg.args], { cwd: root, env, stdio: 'inherit', detached: true });

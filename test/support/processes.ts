@@ -105,6 +105,10 @@ export class ProxyProcess {
     return `http://127.0.0.1:${this.httpPort}`;
   }
 
+  get isStarted(): boolean {
+    return this.#child !== undefined;
+  }
+
   get child(): Child {
     if (!this.#child) throw new Error('the proxy was not started');
     return this.#child;

@@ -12,8 +12,15 @@ export interface SeenRequest {
 }
 
 /** What to answer. `hang`: nothing, until it is closed. `cut`: break the connection. */
-export type Answer =
-  { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: string } | 'hang' | 'cut';
+export type Answer = Reply | 'hang' | 'cut';
+
+export interface Reply {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** How long it takes to answer, ms. */
+  readonly delayMs?: number;
+}
 
 /** A real HTTP server that a test scripts. It keeps every request; `answer` decides on each, 200 unless told. */
 export class Subscriber {
@@ -46,7 +53,9 @@ export class Subscriber {
         if (answer === 'cut') request.socket.destroy();
         else if (answer !== 'hang') {
           seen.status = answer.status;
-          response.writeHead(answer.status, answer.headers).end(answer.body ?? '');
+          const reply = (): void => void response.writeHead(answer.status, answer.headers).end(answer.body ?? '');
+          if (answer.delayMs === undefined) reply();
+          else setTimeout(reply, answer.delayMs);
         }
         for (const wake of this.#waiting) wake();
       });

@@ -4,10 +4,9 @@ import { join } from 'node:path';
 import { findMember } from '../../core/json-text.ts';
 import { parseTime, formatTime } from '../../core/time.ts';
 import { sharedLines } from '../support/fixtures.ts';
-import { Child, ProxyProcess } from '../support/processes.ts';
-import { RecordBook, type Delivered } from '../support/record-book.ts';
-import { Subscriber } from '../support/subscriber.ts';
-import { tempDirectory } from '../support/temp-directory.ts';
+import { Child } from '../support/processes.ts';
+import type { Delivered, RecordBook } from '../support/record-book.ts';
+import { Site } from '../support/site.ts';
 import { until } from '../support/until.ts';
 
 /** Where the real streams are absent: as many lines, half of them repeats. */
@@ -28,48 +27,22 @@ function streamLines(file: string): string[] {
 
 describe('real streams through real processes', function () {
   this.timeout(120_000);
-  let folder: { path: string; remove: () => Promise<void> };
-  let subscriber: Subscriber;
+  let site: Site;
   let book: RecordBook;
-  let proxy: ProxyProcess;
 
-  beforeEach(async () => {
-    folder = await tempDirectory();
-    subscriber = await Subscriber.open();
-    book = new RecordBook();
-    subscriber.answer = ({ body }) => {
-      book.add(body);
-      return { status: 200 };
-    };
-  });
-
-  afterEach(async () => {
-    await proxy.kill();
-    await subscriber.close();
-    await folder.remove();
-  });
+  afterEach(() => site.end());
 
   const start = async (dedup: string): Promise<void> => {
-    const writer = `{ name: ops, kind: http, format: json, url: "${subscriber.url}", batch: { interval: 100ms }, retry: { policy: backoff, initial: 50ms, max: 200ms } }`;
-    proxy = await ProxyProcess.start(folder.path, `dedup: { interval: ${dedup} }\nwriters: [${writer}]`);
+    site = await Site.start({ dedup });
+    ({ book } = site.ops);
   };
 
   /** A recorder process with a file of its own. */
   const recording = async (name: string, lines: readonly string[]): Promise<Child> => {
-    const file = join(folder.path, `${name}.ndjson`);
+    const file = join(site.folder, `${name}.ndjson`);
     await writeFile(file, lines.map((line) => `${line}\n`).join(''));
-    return Child.cli(
-      'record',
-      '--file',
-      file,
-      '--proxy',
-      proxy.address,
-      '--component',
-      name,
-      '--spool',
-      join(folder.path, 'spool'),
-      '--json',
-    );
+    const place = ['--proxy', site.proxy.address, '--component', name, '--spool', site.spool];
+    return Child.cli('record', '--file', file, ...place, '--json');
   };
 
   for (const dedup of ['0s', '2s']) {
@@ -87,13 +60,8 @@ describe('real streams through real processes', function () {
         expect(ledger.recorded).to.equal(2000);
         expect(ledger.settled).to.equal(2000);
       }
-      await until('Σ added is 4,000', () => book.added >= 4000, 20_000);
-      await until('the ledger says that all is delivered', async () => (await proxy.ledger()).writers[0]!.lanes.normal.pending === 0, 5000);
-      expect(book.added).to.equal(4000);
+      await site.expectCounted(4000);
       expect(book.problems({ isRepeatFree: true })).to.deep.equal([]);
-      const ledger = await proxy.ledger();
-      expect(ledger.isBalanced).to.equal(true);
-      expect(ledger.accepted.urgent + ledger.accepted.normal).to.equal(4000);
       if (dedup !== '0s') {
         expect(book.events.length).to.be.lessThan(4000);
         return;
@@ -105,21 +73,14 @@ describe('real streams through real processes', function () {
 
   it('nasty text arrives equal, what differs in its data is not folded, and the critical event overtakes what waited', async () => {
     const lines = sharedLines('nasty.ndjson') ?? streamLines('nasty.ndjson');
-    const port = subscriber.port;
     await start('5s');
-    await subscriber.close(); // away while it is recorded
+    await site.ops.leave(); // away while it is recorded
     const child = await recording('nasty', lines);
     const { code, stderr } = await child.ended;
     expect(code, stderr).to.equal(0);
-    await until('the feed has noticed', async () => (await proxy.status()).writers[0]!.state === 'retrying', 5000);
-    subscriber = await Subscriber.open(port);
-    subscriber.answer = ({ body }) => {
-      book.add(body);
-      return { status: 200 };
-    };
-    await until(`Σ added is ${lines.length}`, () => book.added >= lines.length, 20_000);
-    expect(book.added).to.equal(lines.length);
-    expect(book.problems()).to.deep.equal([]);
+    await until('the feed has noticed', async () => (await site.proxy.status()).writers[0]!.state === 'retrying', 5000);
+    await site.ops.comeBack();
+    await site.expectCounted(lines.length);
     expect(book.deliveries[0]!.severity).to.equal('critical');
     const sameText = book.events.filter(({ type }) => type === 'nasty.SameTextOtherData');
     expect(sameText.length).to.equal(lines.filter((line) => line.includes('nasty.SameTextOtherData')).length);
@@ -129,7 +90,6 @@ describe('real streams through real processes', function () {
     for (const key of keysOf(book)) expect(written).to.include(key);
     const delivered = new Set(keysOf(book));
     for (const key of written) expect(delivered).to.include(key);
-    expect((await proxy.ledger()).isBalanced).to.equal(true);
   });
 
   it('each line of rejected.ndjson is refused by name, and the lines around it go through', async () => {

@@ -1,0 +1,17 @@
+import { randomInt } from 'node:crypto';
+
+/** `FONDACO_SEED`, to repeat what failed; else a fresh one, which the test is to print. */
+export function freshSeed(): number {
+  return process.env.FONDACO_SEED === undefined ? randomInt(2 ** 31) : Number(process.env.FONDACO_SEED);
+}
+
+/** Numbers in [0, 1), the same for the same seed (mulberry32). */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
