@@ -52,8 +52,13 @@ export interface OutgoingSeries {
   /** Something follows `window.sent`. Cheap: asked often. */
   readonly hasMore: boolean;
   /**
-   * What follows `window.sent`; `undefined` if there is nothing after all. One call at a time. The slices are copied before anything
-   * else happens. Rejecting fails the link, so that it is tried again after a wait.
+   * Not to be read before this moment of the monotonic clock: what it holds cannot be read now. The other series go on. Without a moment
+   * (Infinity) its owner rings the bell. Kept by the series, so that it outlives a stream.
+   */
+  readonly readableAtMs?: number;
+  /**
+   * What follows `window.sent`; `undefined` if there is nothing after all, or if it cannot be read now (then `readableAtMs` says so). One
+   * call at a time. The slices are copied before anything else happens. Rejecting fails the link, so that it is tried again after a wait.
    */
   read(limits: CutLimits): Cut | undefined | Promise<Cut | undefined>;
   /** A reply was taken into the window: forget what is settled, note the rejections. */
@@ -87,8 +92,9 @@ export async function runSession(parts: SessionParts, signal: AbortSignal): Prom
   let failures = 0;
   let next = 0;
   while (!signal.aborted) {
-    if (!parts.series().some((series) => series.hasMore)) {
-      await bell.wait(clock);
+    const readableAt = nextReadable(parts.series());
+    if (readableAt > clock.monotonic()) {
+      await bell.wait(clock, readableAt - clock.monotonic());
       continue;
     }
     const proxy = parts.proxies[next % parts.proxies.length]!;
@@ -111,6 +117,13 @@ export async function runSession(parts: SessionParts, signal: AbortSignal): Prom
   }
   signal.removeEventListener('abort', wake);
   client?.close();
+}
+
+/** When the first series that has more may be read; Infinity if none has. */
+function nextReadable(all: readonly OutgoingSeries[]): number {
+  let at = Number.POSITIVE_INFINITY;
+  for (const series of all) if (series.hasMore) at = Math.min(at, series.readableAtMs ?? 0);
+  return at;
 }
 
 function asUnavailable(error: unknown, proxy: string): FondacoError {
@@ -192,15 +205,18 @@ class Stream {
     const read = series.read(limits);
     const cut = read instanceof Promise ? await read : read;
     // While the disk was read, a reply may have moved `sent`, and the stream may have failed.
-    if (!cut || signal.aborted || this.#failure || series.window.sent !== sent) return cut !== undefined;
+    if (!cut) return (series.readableAtMs ?? 0) > this.#parts.clock.monotonic(); // the others get their turn at once
+    if (signal.aborted || this.#failure || series.window.sent !== sent) return true;
     this.#write(series, cut);
     return true;
   }
 
   #pick(): OutgoingSeries | undefined {
-    const now = this.#throttledUntil.size > 0 ? this.#parts.clock.monotonic() : 0;
+    const now = this.#parts.clock.monotonic();
     for (const [window, until] of this.#throttledUntil) if (until <= now) this.#throttledUntil.delete(window);
-    const ready = this.#parts.series().filter((series) => series.hasMore && !this.#throttledUntil.has(series.window));
+    const ready = this.#parts
+      .series()
+      .filter((series) => series.hasMore && (series.readableAtMs ?? 0) <= now && !this.#throttledUntil.has(series.window));
     if (ready.length > 1 && this.#turns >= TURNS_MAX) {
       this.#turns = 0;
       return ready[1];
@@ -261,6 +277,8 @@ class Stream {
     let until = Number.POSITIVE_INFINITY;
     if (idleSince !== undefined) until = idleSince + LINGER_MS;
     for (const moment of this.#throttledUntil.values()) until = Math.min(until, moment);
+    for (const { hasMore, readableAtMs = 0 } of this.#parts.series())
+      if (hasMore && readableAtMs > now) until = Math.min(until, readableAtMs);
     const oldest = this.#flights[0];
     if (oldest) until = Math.min(until, oldest.at + REPLY_MS);
     if (oldest && !this.#isUp && openedAt + CONNECT_MS > now) until = Math.min(until, openedAt + CONNECT_MS);

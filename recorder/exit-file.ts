@@ -16,7 +16,8 @@ import type { SeriesRow } from './spool.ts';
 const MAGIC = Buffer.from('FONDEXIT');
 const VERSION = 1;
 const PREFIX_BYTES = MAGIC.length + 1 + 4 + 4;
-const NAME = 'exit';
+/** Its name in a life's directory. */
+export const EXIT_FILE = 'exit';
 
 /** Framed events of dense seqs, from `first` on. */
 export interface ExitRun {
@@ -42,14 +43,14 @@ export function writeExitFile(directory: string, lanes: PerLane<ExitLane>): void
 
 /** Into a life's directory that exists: its lock is ours. */
 function tryWriteWithin(directory: string, parts: readonly Buffer[]): boolean {
-  const aside = join(directory, `${NAME}.tmp`);
+  const aside = join(directory, `${EXIT_FILE}.tmp`);
   try {
     writeSynced(aside, parts);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
     throw error;
   }
-  renameSync(aside, join(directory, NAME));
+  renameSync(aside, join(directory, EXIT_FILE));
   syncDirectory(directory);
   return true;
 }
@@ -58,7 +59,7 @@ function tryWriteWithin(directory: string, parts: readonly Buffer[]): boolean {
 function writeBeside(directory: string, parts: readonly Buffer[]): void {
   const aside = join(dirname(directory), `.${basename(directory)}.tmp`);
   mkdirSync(aside, { recursive: true });
-  writeSynced(join(aside, NAME), parts);
+  writeSynced(join(aside, EXIT_FILE), parts);
   syncDirectory(aside);
   renameSync(aside, directory);
   syncDirectory(dirname(directory));
@@ -85,7 +86,7 @@ function encode(lanes: PerLane<ExitLane>): Buffer[] {
 
 /** Reads the exit file of a life's directory; `undefined` if there is none. Throws CORRUPT if it does not check. */
 export function readExitFile(directory: string): PerLane<ExitLane> | undefined {
-  const path = join(directory, NAME);
+  const path = join(directory, EXIT_FILE);
   let bytes: Buffer;
   try {
     bytes = readFileSync(path);
@@ -118,12 +119,12 @@ function decode(bytes: Buffer): PerLane<ExitLane> {
 /** A damaged exit file is kept under another name, as evidence. */
 export function setAsideExitFile(directory: string, now: number): string {
   const kept = join(dirname(directory), `${basename(directory)}.exit.${now}.corrupt`);
-  renameSync(join(directory, NAME), kept);
+  renameSync(join(directory, EXIT_FILE), kept);
   return kept;
 }
 
 export function removeExitFile(directory: string): void {
-  rmSync(join(directory, NAME), { force: true });
+  rmSync(join(directory, EXIT_FILE), { force: true });
 }
 
 function writeSynced(path: string, parts: readonly Buffer[]): void {

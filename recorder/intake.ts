@@ -93,7 +93,7 @@ export class Intake {
     const { keeper } = this.#parts;
     for (const store of [this.#normal, this.#urgent]) {
       while (keeper.memoryBytes + bytes > MEMORY_BYTES_MAX) {
-        const dropped = store.memory.dropOldest(Math.max(store.window.settled, store.pinned));
+        const dropped = store.memory.dropOldest(Math.max(store.window.sent, store.pinned));
         if (!dropped) break;
         store.lose(dropped, 'memory-full');
       }

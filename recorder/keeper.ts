@@ -3,16 +3,32 @@
  * settled, deletes what is empty. One loop, one thing at a time, so that no two of these meet on the disk.
  *
  * Everything in memory spills, in one synced commit of both lanes, when the link is down, the oldest unsettled event is 250 ms old, memory
- * is half full, or `durability` is `spool`.
+ * is half full, or `durability` is `spool`. While the disk is short of room it stays in memory, until that is half full: then the policy
+ * decides (spool-room.ts). A life whose disk fails is left alone for a while, and nothing else with it.
  */
-import type { Clock } from '../core/clock.ts';
-import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
-import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
 import type { Bell } from '../core/bell.ts';
+import type { Clock } from '../core/clock.ts';
+import { FondacoError, isFondacoError } from '../core/errors.ts';
+import type { Journal } from '../core/journal.ts';
+import { LANES, type PerLane } from '../core/lane.ts';
 import type { OutgoingSeries } from '../proto/session.ts';
-import { adoptLife, dropOldest, listLives, newLife, removeLife, writeBack, type Life, type LifeParts } from './life.ts';
-import type { SeriesStore, Spill } from './series-store.ts';
-import { seriesKey, SpoolLane } from './spool.ts';
+import {
+  asProblem,
+  isGone,
+  isLifeEmpty,
+  newLife,
+  openLife,
+  putLife,
+  removeLife,
+  writeBack,
+  writeRows,
+  type Life,
+  type LifeParts,
+} from './life.ts';
+import { OlderLives } from './older-lives.ts';
+import type { SeriesStore, Spill, StoreEvents } from './series-store.ts';
+import { seriesKey } from './spool.ts';
+import { SpoolRoom } from './spool-room.ts';
 
 /** What memory may take, both lanes together. */
 export const MEMORY_BYTES_MAX = 16 * 1024 * 1024;
@@ -22,21 +38,23 @@ const SPILL_AGE_DOWN_MS = 20;
 const WRITE_BACK_MS = 1_000;
 const REMOVE_IDLE_MS = 5_000;
 const PAUSE_MS = 5_000;
-/** Older lives that are open at a time: each has a database. */
-const OLDER_OPEN_MAX = 8;
-const ADOPT_ATTEMPTS_MAX = 3;
+/** How often is looked whether somebody removed a directory, beside at every spill. */
+const CHECK_MS = 5_000;
+/** How often a disk that is short of room is looked at, as long as memory has events for it. */
+const LOW_MS = 1_000;
+/** So many failed reads of an open journal in a row, and it is opened again. */
+const UNREADABLE_MAX = 3;
 
-export interface KeeperParts extends LifeParts {
+export interface KeeperParts extends Omit<LifeParts, 'events' | 'onCommit'> {
   /** The component's directory; `undefined` for memory only. */
   readonly base: string | undefined;
   readonly bytesMax: number;
   readonly whenFull: 'drop-oldest' | 'drop-newest';
   readonly isDurable: boolean;
-  readonly node: string;
-  readonly component: string;
   /** Rung when there may be something to do. */
   readonly bell: Bell;
   readonly clock: Clock;
+  readonly events: Pick<StoreEvents, 'changed' | 'rejected'>;
   /** Called when the session may have more to send. */
   readonly onSendable: () => void;
 }
@@ -45,35 +63,47 @@ export class Keeper {
   readonly own: Life;
   isLinkDown = false;
   readonly #parts: KeeperParts;
-  /** Names of lives that are still to be adopted, oldest first. */
-  #waiting: string[] = [];
-  #adoptAttempts = 0;
-  #older: Life[] = [];
-  /** Settled lives whose directory is gone; the proxy may free their rows. */
-  #closing: SeriesStore[] = [];
+  readonly #lifeParts: LifeParts;
+  readonly #older: OlderLives;
+  readonly #room: SpoolRoom;
   #spilledAt = 0;
   #wroteBackAt = 0;
-  #pausedUntil = 0;
+  #checkedAt = 0;
   #isSpillWanted = false;
-  #isFailing = false;
-  #isSpoolFull = false;
+  /** What concerns the older lives as such. */
+  readonly #others = { pausedUntil: 0, isFailing: false };
   readonly #written = new WeakMap<SeriesStore, { settled: number; lost: number }>();
+  readonly #unreadable = new WeakMap<SeriesStore, number>();
+  readonly #damaged = new WeakSet<SeriesStore>();
 
   constructor(parts: KeeperParts) {
     this.#parts = parts;
-    this.own = newLife(parts.base ?? '', parts);
+    const events: StoreEvents = {
+      ...parts.events,
+      unreadable: (store, error) => this.#noteUnreadable(store, error),
+      damaged: (store, range) => this.#noteDamaged(store, range.first, range.last),
+    };
+    this.#lifeParts = { ...parts, events, onCommit: () => this.#ring() };
+    this.own = newLife(parts.base ?? '', this.#lifeParts);
+    this.#older = new OlderLives({ ...this.#lifeParts, base: parts.base, ownId: this.own.id });
+    this.#room = new SpoolRoom({ ...parts, lives: () => this.#lives });
+  }
+
+  get #lives(): readonly Life[] {
+    return [...this.#older.open, this.own];
   }
 
   /** The series that may be sent now: urgent first, and in each lane the older lives before the new one. */
   readonly series = (): OutgoingSeries[] => {
-    const series: OutgoingSeries[] = [];
+    const now = this.#parts.clock.monotonic();
+    const all: OutgoingSeries[] = [];
     for (const lane of LANES) {
-      const older = this.#older.find((life) => !life.stores[lane].isSettled);
-      if (older) series.push(older.stores[lane]);
-      else if (this.#waiting.length === 0) series.push(this.own.stores[lane]);
+      const { series, holdsOwn } = this.#older.series(lane, now);
+      all.push(...series);
+      if (!holdsOwn) all.push(this.own.stores[lane]);
     }
-    if (this.#closing.length > 0) series.push(...(this.#closing = this.#closing.filter((store) => !store.window.isClosed)));
-    return series;
+    all.push(...this.#older.closing);
+    return all;
   };
 
   /** The component's directory; `undefined` for memory only. */
@@ -85,20 +115,14 @@ export class Keeper {
     return this.own.stores.urgent.memory.bytes + this.own.stores.normal.memory.bytes;
   }
 
+  /** What the spools take on disk. */
   get spoolBytes(): number {
-    return this.#older.reduce((sum, life) => sum + life.bytes, this.own.bytes);
+    return this.#room.bytes;
   }
 
   /** Older lives, and the events in those that are open. */
   get older(): { readonly lives: number; readonly events: number } {
-    let events = 0;
-    for (const life of this.#older) for (const lane of LANES) events += life.stores[lane].spooled + life.stores[lane].queued;
-    return { lives: this.#older.length + this.#waiting.length, events };
-  }
-
-  /** Memory is all there is: no directory, or it cannot be written to at the moment. */
-  get isMemoryOnly(): boolean {
-    return this.#parts.base === undefined || this.#isFailing;
+    return this.#older.counts;
   }
 
   /** Spill at the next opportunity, whatever the age. */
@@ -109,7 +133,7 @@ export class Keeper {
 
   /** Finds the lives that others left behind. They are adopted by `run`. */
   async findOlder(): Promise<void> {
-    if (this.#parts.base !== undefined) this.#waiting = await listLives(this.#parts.base, this.#parts.clock.now());
+    await this.#older.look();
   }
 
   /** Works until `signal` is aborted. Never rejects: a disk that fails is tried again. */
@@ -117,18 +141,21 @@ export class Keeper {
     const { bell, clock } = this.#parts;
     signal.addEventListener('abort', () => bell.ring(), { once: true });
     while (!signal.aborted) {
-      if (!(await this.#tryStep())) await bell.wait(clock, this.#waitMs());
+      if (!(await this.#step())) await bell.wait(clock, this.#waitMs());
     }
   }
 
   /** The end: spills what memory holds, writes back, and closes; a life that is settled is deleted. True if nothing is left in memory. */
   async close(): Promise<boolean> {
-    this.#pausedUntil = 0;
-    if (this.#hasUnspilled()) await this.#guard(() => this.#spill());
-    if (this.#isEmpty(this.own)) await this.#guard(() => removeLife(this.own));
-    for (const life of [...this.#older, this.own]) {
-      await this.#guard(() => writeBack(life));
-      await this.#guard(async () => life.journal?.close());
+    this.own.pausedUntil = 0;
+    if (await this.#isGone(this.own)) await this.#reopen(this.own);
+    // The room that is kept for bad days is there for this, too.
+    const room = this.#room.isLow ? this.memoryBytes : undefined;
+    if (this.#hasUnspilled()) await this.#guard(this.own, () => this.#spill(room));
+    if (isLifeEmpty(this.own)) await this.#guard(this.own, () => removeLife(this.own));
+    for (const life of this.#lives) {
+      await this.#guard(life, () => writeBack(life));
+      await this.#guard(life, async () => life.journal?.close());
       life.journal = undefined;
     }
     return !this.#hasUnspilled();
@@ -136,56 +163,91 @@ export class Keeper {
 
   /** Deletes the own life's directory if everything is settled; true if so. Only then may its series be closed. */
   async removeOwn(): Promise<boolean> {
-    if (!this.#isEmpty(this.own)) return false;
-    return this.#guard(() => removeLife(this.own));
+    return isLifeEmpty(this.own) && this.#guard(this.own, () => removeLife(this.own));
   }
 
-  async #tryStep(): Promise<boolean> {
-    if (this.#parts.clock.monotonic() < this.#pausedUntil) return false;
+  /** Does one thing; false if there is nothing to do now. */
+  async #step(): Promise<boolean> {
+    const now = this.#parts.clock.monotonic();
+    const broken = this.#lives.find((life) => life.isBroken && life.pausedUntil <= now);
+    if (broken) return this.#reopen(broken);
+    if (this.#shouldSpill(now)) return this.#guard(this.own, () => this.#spill());
+    if (now >= this.#checkedAt + CHECK_MS && (await this.#check(now))) return true;
+    const stale = now - this.#wroteBackAt >= WRITE_BACK_MS ? this.#findStale(now) : undefined;
+    if (stale) return this.#guard(stale, () => this.#writeBack(stale));
+    if (this.#isRemovable() && now - this.#spilledAt >= REMOVE_IDLE_MS && this.own.pausedUntil <= now) {
+      return this.#guard(this.own, () => removeLife(this.own));
+    }
+    if (this.#others.pausedUntil > now) return false;
     let acted = false;
-    const isGood = await this.#guard(async () => void (acted = await this.#step()));
-    if (isGood && acted) this.#isFailing = false;
+    await this.#guard(this.#others, async () => {
+      acted = (await this.#older.step()) || (await this.#older.finish()) || (await this.#room.tidy());
+    });
     return acted;
   }
 
-  /** Runs what touches the disk. A failure is reported once, and the disk left alone for a while. */
-  async #guard(action: () => Promise<void>): Promise<boolean> {
+  /** Opens a broken life's journal again. What is not there any more is found missing when it is read. */
+  async #reopen(life: Life): Promise<boolean> {
+    return this.#guard(life, async () => {
+      await openLife(life, this.#lifeParts);
+      await writeRows(life, this.#parts); // a later life is to know what is missing
+      for (const lane of LANES) this.#unreadable.delete(life.stores[lane]);
+      this.#ring();
+    });
+  }
+
+  /** Looks whether somebody removed the directory of a life; true if so. */
+  async #isGone(life: Life): Promise<boolean> {
+    if (life.isBroken || !(await isGone(life))) return life.isBroken;
+    life.isBroken = true;
+    const text = `the spool ${life.directory} must stay while it is in use, got it removed: what is lost with it is declared`;
+    this.#parts.onProblem(new FondacoError('CORRUPT', text));
+    return true;
+  }
+
+  async #check(now: number): Promise<boolean> {
+    this.#checkedAt = now;
+    let isAny = false;
+    for (const life of this.#lives) if (await this.#isGone(life)) isAny = true;
+    return isAny;
+  }
+
+  /** Runs what touches a life's disk. A failure is reported once, and the life left alone for a while. False if it failed. */
+  async #guard(life: Pick<Life, 'pausedUntil' | 'isFailing'>, action: () => Promise<unknown>): Promise<boolean> {
     try {
       await action();
+      life.isFailing = false;
       return true;
     } catch (error) {
-      this.#pausedUntil = this.#parts.clock.monotonic() + PAUSE_MS;
-      if (!this.#isFailing) this.#parts.onProblem(asFondacoError(error));
-      this.#isFailing = true;
+      life.pausedUntil = this.#parts.clock.monotonic() + PAUSE_MS;
+      if (!life.isFailing) this.#parts.onProblem(asProblem(error));
+      life.isFailing = true;
       return false;
     }
   }
 
-  /** Does one thing; false if there is nothing to do. */
-  async #step(): Promise<boolean> {
-    if (this.#shouldSpill()) return this.#spill().then(() => true);
-    if (this.#mayAdopt()) return this.#adopt();
-    const done = this.#older.find((life) => this.#isEmpty(life));
-    if (done) return this.#finish(done);
-    const now = this.#parts.clock.monotonic();
-    const stale = now - this.#wroteBackAt >= WRITE_BACK_MS ? this.#findStale() : undefined;
-    if (stale) return this.#writeBack(stale);
-    if (this.own.journal && this.#isEmpty(this.own) && now - this.#spilledAt >= REMOVE_IDLE_MS) {
-      await removeLife(this.own);
-      return true;
+  #waitMs(): number {
+    const { clock, base } = this.#parts;
+    const now = clock.monotonic();
+    if (base === undefined) return Number.POSITIVE_INFINITY;
+    let until = Math.min(this.#spillAt(now), Math.max(this.#others.pausedUntil, this.#older.nextAt));
+    for (const life of this.#lives) {
+      if (life.isBroken) until = Math.min(until, life.pausedUntil);
+      if (!life.journal) continue;
+      until = Math.min(until, this.#checkedAt + CHECK_MS);
+      if (life.journal.isOpen && this.#isLifeStale(life))
+        until = Math.min(until, Math.max(this.#wroteBackAt + WRITE_BACK_MS, life.pausedUntil));
     }
-    return false;
+    if (this.#isRemovable()) until = Math.min(until, Math.max(this.#spilledAt + REMOVE_IDLE_MS, this.own.pausedUntil));
+    return Math.max(until - now, 1);
   }
 
-  #waitMs(): number {
-    const now = this.#parts.clock.monotonic();
-    if (now < this.#pausedUntil) return this.#pausedUntil - now;
-    let until = Number.POSITIVE_INFINITY;
+  /** When memory is to be spilled; Infinity if there is no need, or if a ring will say. */
+  #spillAt(now: number): number {
     const since = this.#since();
-    if (since !== undefined && !this.#isSpoolFull && this.#parts.base !== undefined) until = since + this.#spillAgeMs();
-    if (this.#findStale()) until = Math.min(until, this.#wroteBackAt + WRITE_BACK_MS);
-    if (this.own.journal && this.#isEmpty(this.own)) until = Math.min(until, this.#spilledAt + REMOVE_IDLE_MS);
-    return Math.max(until - now, 1);
+    if (since === undefined || this.own.isBroken || this.own.journal?.isOpen === false) return Number.POSITIVE_INFINITY;
+    const at = this.#room.isLow ? now + LOW_MS : since + this.#spillAgeMs();
+    return Math.max(at, this.own.pausedUntil, this.#room.closedUntil);
   }
 
   #spillAgeMs(): number {
@@ -204,128 +266,71 @@ export class Keeper {
     return this.#since() !== undefined;
   }
 
-  #shouldSpill(): boolean {
+  #shouldSpill(now: number): boolean {
+    const { own } = this;
     const since = this.#since();
     if (since === undefined || this.#parts.base === undefined) {
       this.#isSpillWanted = false;
       return false;
     }
-    if (this.#isSpoolFull && this.spoolBytes + this.memoryBytes > this.#parts.bytesMax) return false;
-    return (
-      this.#isSpillWanted ||
-      this.#parts.isDurable ||
-      this.memoryBytes >= MEMORY_BYTES_MAX / 2 ||
-      this.#parts.clock.monotonic() - since >= this.#spillAgeMs()
-    );
+    if (own.isBroken || own.journal?.isOpen === false || Math.max(own.pausedUntil, this.#room.closedUntil) > now) return false;
+    if (this.memoryBytes >= MEMORY_BYTES_MAX / 2) return true;
+    return !this.#room.isLow && (this.#isSpillWanted || this.#parts.isDurable || now - since >= this.#spillAgeMs());
   }
 
-  async #spill(): Promise<void> {
+  /** `room`: in bytes; without it as much as the policy makes. */
+  async #spill(room?: number): Promise<void> {
     const { own } = this;
-    if (this.#parts.base === undefined) return;
-    if (!(await this.#makeRoom())) return;
-    const journal = (own.journal ??= await this.#parts.openJournal(own.directory));
-    const spools = perLane((lane) => own.stores[lane].spool ?? new SpoolLane(journal, lane, 0));
-    const spills: Partial<PerLane<Spill>> = {};
-    this.#isSpillWanted = false;
-    const before = own.bytes;
-    const { node, component } = this.#parts;
-    try {
-      await journal.commit((draft) => {
-        draft.put('life', () => ({ version: 1, node, component }));
-        for (const lane of LANES) {
-          const store = own.stores[lane];
-          const spill = (spills[lane] = store.spill(draft, spools[lane]));
-          const row = store.row(spill.last);
-          draft.put(seriesKey(lane), () => row);
-          for (const run of spill.runs) own.bytes += run.bytes;
-        }
-      });
-    } catch (error) {
-      own.bytes = before;
-      for (const lane of LANES) own.stores[lane].pinned = 0;
-      throw error;
+    if (this.#parts.base === undefined || (await this.#isGone(own))) return;
+    room ??= await this.#room.make(this.memoryBytes);
+    if (room === 0) return;
+    if (!own.journal) await openLife(own, this.#lifeParts);
+    const spills = await this.#commitSpill(own.journal!, room);
+    for (const lane of LANES) {
+      own.stores[lane].spilled(spills[lane]);
+      own.bytes += spills[lane].bytes;
     }
-    for (const lane of LANES) own.stores[lane].spilled(spills[lane]!, spools[lane]);
     this.#spilledAt = this.#parts.clock.monotonic();
     this.#parts.onSendable();
   }
 
-  /** Keeps the spool within its limit, by the policy; false if nothing more may be spilled. */
-  async #makeRoom(): Promise<boolean> {
-    const { bytesMax, whenFull } = this.#parts;
-    while (this.spoolBytes + this.memoryBytes > bytesMax && this.spoolBytes > 0) {
-      if (whenFull === 'drop-newest' || !(await this.#dropOldest())) {
-        if (!this.#isSpoolFull) {
-          this.#parts.onProblem(
-            new FondacoError('FULL', `the spool must take at most ${bytesMax} bytes, got more: new events are dropped`),
-          );
-        }
-        this.#isSpoolFull = true;
-        return false;
-      }
-    }
-    this.#isSpoolFull = false;
-    return true;
-  }
-
-  /** Normal before urgent, older lives before the new one. */
-  async #dropOldest(): Promise<boolean> {
-    for (const lane of ['normal', 'urgent'] satisfies Lane[]) {
-      for (const life of [...this.#older, this.own]) if (await dropOldest(life, lane)) return true;
-    }
-    return false;
-  }
-
-  /** An older life costs a database, and the memory of its exit file. */
-  #mayAdopt(): boolean {
-    if (this.#waiting.length === 0 || this.#older.length >= OLDER_OPEN_MAX) return false;
-    let bytes = 0;
-    for (const { stores } of this.#older) bytes += stores.urgent.memory.bytes + stores.normal.memory.bytes;
-    return bytes < MEMORY_BYTES_MAX;
-  }
-
-  async #adopt(): Promise<boolean> {
-    const name = this.#waiting[0]!;
-    const directory = `${this.#parts.base}/${name}`;
+  async #commitSpill(journal: Journal, room: number): Promise<PerLane<Spill>> {
+    const { stores } = this.own;
+    const spills: Partial<PerLane<Spill>> = {};
+    this.#isSpillWanted = false;
     try {
-      const life = await adoptLife(directory, this.#parts);
-      if (life) this.#older.push(life);
+      await journal.commit((draft) => {
+        putLife(draft, this.#parts);
+        for (const lane of LANES) {
+          const spill = (spills[lane] = stores[lane].spill(draft, room));
+          const row = stores[lane].row(spill.last);
+          draft.put(seriesKey(lane), () => row);
+          room -= spill.bytes;
+        }
+      });
     } catch (error) {
-      // Tried again after a pause, for the order's sake. Then it stays on the disk, for a later life: it must not hold up the others for ever.
-      if (++this.#adoptAttempts < ADOPT_ATTEMPTS_MAX) throw error;
-      this.#parts.onProblem(asFondacoError(error));
+      for (const lane of LANES) stores[lane].pinned = 0;
+      throw error;
     }
-    this.#adoptAttempts = 0;
-    this.#waiting.shift();
-    this.#parts.onSendable();
-    return true;
+    return spills as PerLane<Spill>;
   }
 
-  async #finish(life: Life): Promise<boolean> {
-    await removeLife(life);
-    this.#older = this.#older.filter((other) => other !== life);
-    for (const lane of LANES) {
-      const store = life.stores[lane];
-      store.isClosing = true;
-      if (store.window.settledBy !== '') this.#closing.push(store);
-    }
-    this.#parts.onSendable();
-    return true;
-  }
-
-  async #writeBack(life: Life): Promise<boolean> {
+  async #writeBack(life: Life): Promise<void> {
     for (const lane of LANES) {
       const store = life.stores[lane];
       this.#written.set(store, { settled: store.window.settled, lost: store.lost.version });
     }
     this.#wroteBackAt = this.#parts.clock.monotonic();
     await writeBack(life);
-    return true;
   }
 
   /** A life whose rows are behind. */
-  #findStale(): Life | undefined {
-    return [...this.#older, this.own].find((life) => life.journal && LANES.some((lane) => this.#isStale(life.stores[lane])));
+  #findStale(now: number): Life | undefined {
+    return this.#lives.find((life) => life.journal?.isOpen && !life.isBroken && life.pausedUntil <= now && this.#isLifeStale(life));
+  }
+
+  #isLifeStale({ stores }: Life): boolean {
+    return LANES.some((lane) => this.#isStale(stores[lane]));
   }
 
   #isStale(store: SeriesStore): boolean {
@@ -333,11 +338,35 @@ export class Keeper {
     return store.lost.version > written.lost || (store.window.settled > written.settled && written.settled < (store.spool?.last ?? 0));
   }
 
-  #isEmpty(life: Life): boolean {
-    return life.journal !== undefined && LANES.every((lane) => life.stores[lane].isSettled && life.stores[lane].window.inFlight === 0);
+  #isRemovable(): boolean {
+    return this.own.journal?.isOpen === true && !this.own.isBroken && isLifeEmpty(this.own);
   }
-}
 
-function asFondacoError(error: unknown): FondacoError {
-  return isFondacoError(error) ? error : new FondacoError('UNAVAILABLE', `the spool failed, ${asError(error).message}`, { cause: error });
+  #lifeOf(store: SeriesStore): Life | undefined {
+    return this.#lives.find(({ stores }) => stores[store.lane] === store);
+  }
+
+  /** A damaged store, or one that fails again and again although it is open, is opened again: that mends what can be mended. */
+  #noteUnreadable(store: SeriesStore, error: Error): void {
+    const life = this.#lifeOf(store);
+    if (!life?.journal?.isOpen) return; // it is being opened again
+    const failures = (this.#unreadable.get(store) ?? 0) + 1;
+    this.#unreadable.set(store, failures);
+    if (failures === 1) this.#parts.onProblem(asProblem(error));
+    if (isFondacoError(error, 'CORRUPT') || failures >= UNREADABLE_MAX) life.isBroken = true;
+    this.#parts.bell.ring();
+  }
+
+  #noteDamaged(store: SeriesStore, first: number, last: number): void {
+    if (this.#damaged.has(store)) return;
+    this.#damaged.add(store);
+    const events = first === last ? `event ${store.id}-${first}` : `events ${store.id}-${first} to -${last}`;
+    const text = `the spool ${this.#lifeOf(store)?.directory ?? ''} must hold ${events}, got none: they are declared lost, as all that is missing`;
+    this.#parts.onProblem(new FondacoError('CORRUPT', text));
+  }
+
+  #ring(): void {
+    this.#parts.bell.ring();
+    this.#parts.onSendable();
+  }
 }

@@ -7,29 +7,32 @@
  *                       /.<uuid>.tmp, .<uuid>.gone   being made, being deleted: never adopted
  *                       /<uuid>.corrupt              set aside
  *
- * A life whose owner is gone is adopted, under the lock, by a later recorder of the same component. Process ids prove nothing.
+ * A life whose owner is gone is adopted (adoption.ts), under the lock, by a later recorder of the same component. Process ids prove nothing.
  */
-import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { LostRange } from '../core/batch.ts';
 import type { Clock } from '../core/clock.ts';
-import { isFondacoError, type FondacoError } from '../core/errors.ts';
-import type { Journal } from '../core/journal.ts';
+import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
+import type { Draft, Journal } from '../core/journal.ts';
 import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
-import { uuidBytes, uuidText, uuidV7Bytes } from '../core/uuid.ts';
-import { readExitFile, setAsideExitFile, syncDirectory, type ExitLane } from './exit-file.ts';
+import { uuidText, uuidV7Bytes } from '../core/uuid.ts';
+import { EXIT_FILE, syncDirectory } from './exit-file.ts';
 import { SeriesStore, type StoreEvents } from './series-store.ts';
-import { seriesKey, SpoolLane, type SeriesRow } from './spool.ts';
+import { LIFE_KEY, seriesKey, SpoolLane } from './spool.ts';
 
 /** Opens the journal of a directory, made if absent; rejects UNAVAILABLE if another holds it. */
 export type OpenJournal = (directory: string) => Promise<Journal>;
 
 export interface LifeParts {
+  readonly node: string;
+  readonly component: string;
   readonly clock: Clock;
   readonly openJournal: OpenJournal;
   readonly events: StoreEvents;
   /** Told of what was found damaged and set aside. */
   readonly onProblem: (problem: FondacoError) => void;
+  /** Called after every commit, and when a journal has been opened again. */
+  readonly onCommit: () => void;
 }
 
 export interface Life {
@@ -39,19 +42,46 @@ export interface Life {
   readonly stores: PerLane<SeriesStore>;
   /** Open once something was spilled, always for an older life. */
   journal: Journal | undefined;
-  /** What its directory takes, about. */
+  /** What its directory takes: as measured last, and what was written since. */
   bytes: number;
+  /** About what of that was given up since the journal was compacted last. */
+  garbage: number;
+  /** What its directory was when it was opened, so that its removal is seen. */
+  identity: string;
+  /** Its journal is to be opened again: it is damaged, or its directory is gone. */
+  isBroken: boolean;
+  /** Monotonic; after a failure the disk is left alone for a while. */
+  pausedUntil: number;
+  isFailing: boolean;
 }
 
 /** Writing an exit file takes milliseconds; one that is this old has no writer any more. */
 const ABANDONED_MS = 60_000;
+/** The room that the journal keeps for bad days: not what events take. */
+const RESERVE = 'reserve';
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** A new life; its directory is only named. */
-export function newLife(base: string, { clock, events }: LifeParts): Life {
+export function newLife(base: string, { clock, events }: Pick<LifeParts, 'clock' | 'events'>): Life {
   const id = uuidText(uuidV7Bytes(clock.now()));
   const stores = perLane((lane) => new SeriesStore({ series: uuidV7Bytes(clock.now()), lane }, clock, events));
-  return { id, directory: join(base, id), stores, journal: undefined, bytes: 0 };
+  return asLife(join(base, id), stores);
+}
+
+export function asLife(directory: string, stores: PerLane<SeriesStore>): Life {
+  const id = basename(directory);
+  return {
+    id,
+    directory,
+    stores,
+    journal: undefined,
+    bytes: 0,
+    garbage: 0,
+    identity: '',
+    isBroken: false,
+    pausedUntil: 0,
+    isFailing: false,
+  };
 }
 
 /**
@@ -84,134 +114,176 @@ async function giveName(base: string, id: string, now: number): Promise<boolean>
   }
 }
 
-/** Takes over an older life; `undefined` if its owner is alive, or if it was damaged and had to be set aside. */
-export async function adoptLife(directory: string, parts: LifeParts): Promise<Life | undefined> {
-  let journal: Journal;
-  try {
-    journal = await parts.openJournal(directory);
-  } catch (error) {
-    if (!isFondacoError(error)) throw error;
-    if (error.code === 'UNAVAILABLE') return undefined;
-    if (error.code === 'CORRUPT') {
-      await rename(directory, `${directory}.corrupt`);
-      parts.onProblem(error);
-      return undefined;
-    }
-    throw error;
+/**
+ * Opens a life's journal, or opens it again: then positions are worth nothing any more, and what is not there is found missing when it is
+ * read. What cannot be opened is set aside. Rejects FULL, UNAVAILABLE or CONFIG.
+ */
+export async function openLife(life: Life, parts: LifeParts): Promise<void> {
+  await life.journal?.close().catch(() => undefined); // of a directory that is gone, or damaged
+  life.journal = undefined;
+  await mkdir(dirname(life.directory), { recursive: true, mode: 0o700 });
+  const journal = await openOrSetAside(life.directory, parts);
+  for (const lane of LANES) {
+    const store = life.stores[lane];
+    store.spool = new SpoolLane(journal, lane, store.spool?.last ?? 0);
+    store.unpark();
   }
-  try {
-    const exit = readExit(directory, parts);
-    const stores = {
-      urgent: await restore('urgent', journal, exit?.urgent, parts),
-      normal: await restore('normal', journal, exit?.normal, parts),
-    };
-    return { id: basename(directory), directory, stores, journal, bytes: await directoryBytes(directory) };
-  } catch (error) {
-    await journal.close();
-    throw error;
-  }
+  await attach(life, journal, parts);
 }
 
-function readExit(directory: string, { clock, onProblem }: LifeParts): PerLane<ExitLane> | undefined {
+/** Makes the journal the life's own. */
+export async function attach(life: Life, journal: Journal, { onCommit }: LifeParts): Promise<void> {
+  life.journal = journal;
+  life.isBroken = false;
+  journal.onCommit(onCommit);
+  life.identity = await identityOf(life.directory);
+  await measure(life);
+}
+
+/** The journal of a directory; if that is beyond repair, one beside it that is set aside. The exit file stays. */
+export async function openOrSetAside(directory: string, { openJournal, onProblem }: LifeParts): Promise<Journal> {
   try {
-    return readExitFile(directory);
+    return await openJournal(directory);
   } catch (error) {
     if (!isFondacoError(error, 'CORRUPT')) throw error;
-    setAsideExitFile(directory, clock.now());
-    onProblem(error);
-    return undefined;
+    const evidence = await setAside(directory);
+    onProblem(new FondacoError('CORRUPT', `${error.text}; it is set aside as ${evidence}`, { cause: error }));
+    return openJournal(directory);
   }
 }
 
-/** Puts a series together again: its row, its entries, and by seq what the exit file holds beyond them. */
-async function restore(lane: Lane, journal: Journal, exit: ExitLane | undefined, parts: LifeParts): Promise<SeriesStore> {
-  const row = (await readRow(journal, lane)) ?? (await rowFromEntries(journal, lane));
-  const rows = [row, exit?.row].filter((found) => found !== undefined);
-  const newest = rows.reduce<SeriesRow | undefined>((best, found) => (best && best.settled >= found.settled ? best : found), undefined);
-  const series = (newest && uuidBytes(newest.series)) ?? uuidV7Bytes(parts.clock.now());
-  const start = { series, lane, settled: newest?.settled ?? 0, settledBy: newest?.settledBy ?? '' };
-  const store = new SeriesStore(start, parts.clock, parts.events);
-  for (const range of rows.flatMap((found): readonly LostRange[] => found.lost)) store.lost.add(range, range.cause);
-  store.spool = new SpoolLane(journal, lane, row?.last ?? 0);
-  const now = parts.clock.monotonic();
-  for (const run of exit?.runs ?? []) store.memory.load(run.frames, run.first, now);
-  store.last = Math.max(start.settled, ...rows.map((found) => found.last));
-  store.memory.forget(store.durable);
-  return store;
-}
-
-async function readRow(journal: Journal, lane: Lane): Promise<SeriesRow | undefined> {
-  try {
-    return (await journal.row(seriesKey(lane))) as SeriesRow | undefined;
-  } catch (error) {
-    if (isFondacoError(error, 'CORRUPT')) return undefined; // its entries tell most of it
-    throw error;
+async function setAside(directory: string): Promise<string> {
+  let evidence = `${directory}.corrupt`;
+  for (let n = 2; await isThere(evidence); n++) evidence = `${directory}.${n}.corrupt`;
+  await rename(directory, evidence);
+  if (await isThere(join(evidence, EXIT_FILE))) {
+    await mkdir(directory);
+    await rename(join(evidence, EXIT_FILE), join(directory, EXIT_FILE));
   }
+  syncDirectory(dirname(directory));
+  return evidence;
 }
 
-/** What the entries say where the row is damaged. */
-async function rowFromEntries(journal: Journal, lane: Lane): Promise<SeriesRow | undefined> {
-  let row: SeriesRow | undefined;
-  const head = journal.head(lane);
-  for (let position = journal.tail(lane); position < head;) {
-    const { entries, hole } = await journal.read(lane, position, 256 * 1024);
-    for (const entry of entries) {
-      row = row ? { ...row, last: entry.seq } : { series: entry.series, settled: entry.seq - 1, settledBy: '', last: entry.seq, lost: [] };
-      position = entry.position + 1;
-    }
-    if (hole) position = hole.to;
-    else if (entries.length === 0) break;
+/** True if somebody removed the life's directory, or its store, while we have it open: what is written then goes nowhere. */
+export async function isGone(life: Life): Promise<boolean> {
+  return life.journal !== undefined && (await identityOf(life.directory)) !== life.identity;
+}
+
+async function identityOf(directory: string): Promise<string> {
+  const inodes: string[] = [];
+  for (const path of [directory, join(directory, 'db')]) {
+    inodes.push(
+      await stat(path, { bigint: true }).then(
+        ({ ino }) => `${ino}`,
+        () => '-',
+      ),
+    );
   }
-  return row;
+  return `${inodes.join('/')}/${await isThere(join(directory, 'db', 'CURRENT'))}`;
 }
 
-/** Gives up the oldest events that a lane of a life has on disk, some hundred KiB of them; false if there are none. */
+function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Gives up the oldest events that a lane of a life has on disk and that are not on their way, some hundred KiB of them; false if there are none. */
 export async function dropOldest(life: Life, lane: Lane): Promise<boolean> {
   const { journal } = life;
-  const { spool, window } = life.stores[lane];
-  if (!journal || !spool || spool.last <= window.settled) return false;
-  const before = Math.max(window.settled, life.stores[lane].lost.endOf(window.settled));
+  const store = life.stores[lane];
+  const { spool, window } = store;
+  if (!journal?.isOpen || !spool) return false;
+  const before = store.lost.endOf(window.sent);
   if (before >= spool.last) return false;
-  const cut = await spool.read(before, { eventsMax: 10_000, bytesMax: 1024 * 1024 });
-  life.stores[lane].lose({ first: before + 1, last: cut.last }, 'spool-full');
-  const keep = spool.positionToKeep(cut.last);
-  life.bytes = Math.max(0, life.bytes - spool.forget(cut.last));
-  const row = life.stores[lane].row();
-  await journal.commit((draft) => draft.put(seriesKey(lane), () => row));
-  if (keep > journal.tail(lane)) await journal.trim(lane, keep);
+  const cut = await spool.read(before, { eventsMax: 10_000, bytesMax: 1024 * 1024 }, (seq) => store.lost.has(seq));
+  const first = Math.max(before, window.sent) + 1; // some may have been sent meanwhile
+  if (first > cut.last) return true;
+  store.lose({ first, last: cut.last }, 'spool-full');
+  life.garbage += spool.forget(first, cut.last);
+  await writeRows(life);
+  await trim(life, lane);
   return true;
-}
-
-async function directoryBytes(directory: string): Promise<number> {
-  let bytes = 0;
-  for (const entry of await readdir(directory, { withFileTypes: true, recursive: true })) {
-    // LevelDB deletes files of its own accord.
-    if (entry.isFile())
-      bytes += await stat(join(entry.parentPath, entry.name)).then(
-        ({ size }) => size,
-        () => 0,
-      );
-  }
-  return bytes;
 }
 
 /** Writes back what is settled and lost, and trims. In this order: a crash between leaves entries that are passed over. */
 export async function writeBack(life: Life): Promise<void> {
-  const { journal, stores } = life;
-  if (!journal) return;
-  await journal.commit((draft) => {
+  if (!life.journal) return;
+  await writeRows(life);
+  for (const lane of LANES) {
+    const { spool, window } = life.stores[lane];
+    if (!spool) continue;
+    life.garbage += spool.forget(0, window.settled);
+    await trim(life, lane);
+  }
+}
+
+/** The rows as they are now; with `sender` that of the life, too. */
+export async function writeRows({ journal, stores }: Life, sender?: { readonly node: string; readonly component: string }): Promise<void> {
+  await journal?.commit((draft) => {
+    if (sender) putLife(draft, sender);
     for (const lane of LANES) {
       const row = stores[lane].row();
       draft.put(seriesKey(lane), () => row);
     }
   });
-  for (const lane of LANES) {
-    const { spool, window } = stores[lane];
-    if (!spool) continue;
-    const keep = spool.positionToKeep(window.settled);
-    life.bytes = Math.max(0, life.bytes - spool.forget(window.settled));
-    if (keep > journal.tail(lane)) await journal.trim(lane, keep);
+}
+
+/** Who it was, for people. */
+export function putLife(draft: Draft, { node, component }: { readonly node: string; readonly component: string }): void {
+  draft.put(LIFE_KEY, () => ({ version: 1, node, component }));
+}
+
+async function trim({ journal, stores }: Life, lane: Lane): Promise<void> {
+  const { spool, window } = stores[lane];
+  const keep = spool!.positionToKeep(window.settled);
+  if (keep > journal!.tail(lane)) await journal!.trim(lane, keep);
+}
+
+/** Everything is settled, and nothing is on its way. */
+export function isLifeEmpty({ journal, stores }: Life): boolean {
+  return journal !== undefined && LANES.every((lane) => stores[lane].isSettled && stores[lane].window.inFlight === 0);
+}
+
+/** What the disk said, as ours. */
+export function asProblem(error: unknown): FondacoError {
+  return isFondacoError(error) ? error : new FondacoError('UNAVAILABLE', `the spool failed, ${asError(error).message}`, { cause: error });
+}
+
+/** Gives the room of what was given up back to the disk. */
+export async function reclaim(life: Life): Promise<void> {
+  const { journal } = life;
+  if (!journal?.isOpen) return;
+  const { compact } = journal as Journal & { compact?: () => Promise<void> };
+  if (compact) {
+    await compact.call(journal);
+    await measure(life);
+  } else life.bytes = Math.max(0, life.bytes - life.garbage);
+  life.garbage = 0;
+}
+
+export function isLow(journal: Journal): boolean {
+  return (journal as Journal & { isLow?: boolean }).isLow ?? false;
+}
+
+/** Looks up what the life's directory takes. */
+export async function measure(life: Life): Promise<void> {
+  if (life.journal && 'compact' in life.journal) life.bytes = await directoryBytes(life.directory);
+}
+
+async function directoryBytes(directory: string): Promise<number> {
+  let bytes = 0;
+  const entries = await readdir(directory, { withFileTypes: true, recursive: true }).catch(() => []);
+  for (const entry of entries) {
+    if (!entry.isFile() || entry.name === RESERVE) continue;
+    // LevelDB deletes files of its own accord.
+    bytes += await stat(join(entry.parentPath, entry.name)).then(
+      ({ size }) => size,
+      () => 0,
+    );
   }
+  return bytes;
 }
 
 /**
@@ -222,10 +294,14 @@ export async function removeLife(life: Life): Promise<void> {
   const { journal, directory } = life;
   if (!journal) return;
   const gone = join(dirname(directory), `.${life.id}.gone`);
-  await rename(directory, gone);
-  syncDirectory(dirname(directory));
+  try {
+    await rename(directory, gone);
+    syncDirectory(dirname(directory));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error; // somebody was quicker
+  }
   life.journal = undefined;
-  life.bytes = 0;
+  life.bytes = life.garbage = 0;
   for (const lane of LANES) life.stores[lane].spool = undefined;
   await journal.close();
   await rm(gone, { recursive: true, force: true });

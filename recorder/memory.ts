@@ -133,14 +133,14 @@ export class Memory {
     return count === 0 ? undefined : { slices, count, last };
   }
 
-  /** Calls `visit` for each event after `after`, in order, with its seq and its unframed bytes. */
-  forEach(after: number, visit: (seq: number, buffer: Buffer, start: number, end: number) => void): void {
+  /** Calls `visit` for each event after `after`, in order, with its seq and its unframed bytes, until it returns false. */
+  forEach(after: number, visit: (seq: number, buffer: Buffer, start: number, end: number) => boolean): void {
     const reader = new ProtobufReader();
     for (let index = this.#indexAfter(after); index < this.#chunks.length; index++) {
       const { buffer, length, first } = this.#chunks[index]!;
       let seq = first;
       for (reader.over(buffer, 0, length); reader.next(); seq++) {
-        if (seq > after) visit(seq, buffer, reader.start, reader.at);
+        if (seq > after && !visit(seq, buffer, reader.start, reader.at)) return;
       }
     }
   }

@@ -8,6 +8,7 @@
  */
 import type { BatchReply, LossCause, Rejection, SeqRange } from '../core/batch.ts';
 import type { Clock } from '../core/clock.ts';
+import { asError } from '../core/errors.ts';
 import type { Draft } from '../core/journal.ts';
 import type { Lane } from '../core/lane.ts';
 import { uuidText } from '../core/uuid.ts';
@@ -16,7 +17,7 @@ import type { Cut, CutLimits, OutgoingSeries } from '../proto/session.ts';
 import { LostRanges } from './lost-ranges.ts';
 import { Memory } from './memory.ts';
 import type { ExitLane, ExitRun } from './exit-file.ts';
-import { extend, type Segment, type SeriesRow, type SpoolLane } from './spool.ts';
+import { extend, type Segment, type SeriesRow, type SpoolCut, type SpoolLane } from './spool.ts';
 
 /** What became of the events of a series: `last = settled + spooled + queued + dropped + rejected`. */
 export interface SeriesCounts {
@@ -30,13 +31,27 @@ export interface StoreEvents {
   changed(store: SeriesStore): void;
   /** The proxy will never take these. */
   rejected(store: SeriesStore, rejections: readonly Rejection[]): void;
+  /** What is on disk could not be read now; the series waits. */
+  unreadable(store: SeriesStore, error: Error): void;
+  /** Events that were on disk are not there any more; they are declared lost. */
+  damaged(store: SeriesStore, range: SeqRange): void;
 }
 
 /** A spill under way: what to note when its commit is durable. */
 export interface Spill {
   readonly last: number;
   readonly runs: readonly Segment[];
+  /** On disk, about. */
+  readonly bytes: number;
 }
+
+/** What an entry takes on disk beside its event's bytes, about. */
+const ENTRY_BYTES = 8;
+
+/** How long a series waits that could not be read although its journal is open. */
+const PARK_MS = 5_000;
+/** How often a read begins again because events were given up meanwhile, before it is left to the next round. */
+const REREADS_MAX = 5;
 
 export class SeriesStore implements OutgoingSeries {
   readonly window: SendWindow;
@@ -54,6 +69,7 @@ export class SeriesStore implements OutgoingSeries {
   #counted: number;
   /** Up to here memory is being spilled, and must stay. */
   pinned = 0;
+  #parkedUntil = 0;
   /** Say goodbye once everything is settled, so that the proxy may free its row. Nothing may be sent in this series afterwards. */
   isClosing = false;
 
@@ -103,21 +119,50 @@ export class SeriesStore implements OutgoingSeries {
     return this.isClosing && this.window.settledBy !== '' && this.isSettled && this.window.inFlight === 0 && !this.window.isClosed;
   }
 
+  /** The disk may be away for a while: without a moment while its journal is opened again (its owner rings then), else a while after a failed read. */
+  get readableAtMs(): number {
+    const { spool } = this;
+    if (!spool || this.window.sent >= spool.last || this.#canClose) return 0;
+    return spool.isOpen ? this.#parkedUntil : Number.POSITIVE_INFINITY;
+  }
+
   read(limits: CutLimits): Cut | undefined | Promise<Cut | undefined> {
     const { sent } = this.window;
     if (this.#canClose) return { last: sent, events: { slices: [], count: 0 }, lost: [], isClosing: true };
     if (sent >= this.last) return undefined;
-    if (this.spool && sent < this.spool.last) return this.#readSpool(this.spool, sent, limits);
+    if (this.spool && sent < this.spool.last) return this.#readSpool(sent, limits);
     const cut = this.memory.cut(sent, limits, this.#clock.monotonic());
     return this.#complete(sent, { slices: cut?.slices ?? [], count: cut?.count ?? 0 }, cut?.last ?? sent);
   }
 
-  async #readSpool(spool: SpoolLane, sent: number, limits: CutLimits): Promise<Cut | undefined> {
-    const cut = await spool.read(sent, limits);
-    if (cut.count > 0 || cut.missing.length > 0) {
-      for (const range of cut.missing) this.lose(range, 'corrupt');
+  async #readSpool(sent: number, limits: CutLimits): Promise<Cut | undefined> {
+    for (let read = 1; read <= REREADS_MAX && this.spool; read++) {
+      const { spool } = this;
+      let cut: SpoolCut;
+      try {
+        cut = await spool.read(sent, limits, (seq) => this.lost.has(seq));
+      } catch (error) {
+        this.#parkedUntil = this.#clock.monotonic() + PARK_MS;
+        this.#events.unreadable(this, asError(error));
+        return undefined;
+      }
+      if (this.spool !== spool) continue; // opened again meanwhile
+      for (const range of cut.missing) this.#damaged(range);
+      // Events that were given up while they were read must not go out as others.
+      if (this.lost.count(sent + 1, cut.last) !== cut.last - sent - cut.count) continue;
+      return this.#complete(sent, { slices: cut.slices, count: cut.count }, cut.last);
     }
-    return this.#complete(sent, { slices: cut.slices, count: cut.count }, cut.last);
+    return undefined;
+  }
+
+  /** It was on disk and is not any more. */
+  #damaged(range: SeqRange): void {
+    if (this.lose(range, 'corrupt') > 0) this.#events.damaged(this, range);
+  }
+
+  /** What could not be read may be tried again. */
+  unpark(): void {
+    this.#parkedUntil = 0;
   }
 
   /** Adds the lost ranges. What is neither there nor lost is a hole between spool and memory: lost, too. */
@@ -128,7 +173,7 @@ export class SeriesStore implements OutgoingSeries {
     if (events.count === 0 && named === 0) {
       const next = this.memory.firstAfter(after) ?? this.last + 1;
       if (next <= after + 1) return undefined;
-      this.lose({ first: after + 1, last: next - 1 }, 'corrupt');
+      this.#damaged({ first: after + 1, last: next - 1 });
       reach = this.lost.reach(after, last);
     } else if (named + events.count < reach.last - after) {
       this.#loseHoles(after, reach.last);
@@ -141,7 +186,7 @@ export class SeriesStore implements OutgoingSeries {
     for (let seq = after; seq < last;) {
       const next = this.memory.firstAfter(seq);
       if (next === undefined) return;
-      if (next > seq + 1) this.lose({ first: seq + 1, last: next - 1 }, 'corrupt');
+      if (next > seq + 1) this.#damaged({ first: seq + 1, last: next - 1 });
       seq = this.memory.lastOfRun(next);
     }
   }
@@ -166,27 +211,38 @@ export class SeriesStore implements OutgoingSeries {
     this.#events.changed(this);
   }
 
-  /** Declares seqs lost; they are counted once, and travel with the next batch. */
-  lose(range: SeqRange, cause: LossCause): void {
-    this.counts.dropped += this.lost.add({ first: Math.max(range.first, this.window.settled + 1), last: range.last }, cause);
+  /** Declares seqs lost; they are counted once, and travel with the next batch. Returns how many were not lost before. */
+  lose(range: SeqRange, cause: LossCause): number {
+    const count = this.lost.add({ first: Math.max(range.first, this.window.settled + 1), last: range.last }, cause);
+    this.counts.dropped += count;
     this.#events.changed(this);
+    return count;
   }
 
-  /** Adds everything that is in memory only to the commit being built. */
-  spill(draft: Draft, spool: SpoolLane): Spill {
+  /** Adds what is in memory only to the commit being built, lowest first, up to that many bytes. */
+  spill(draft: Draft, bytesMax: number): Spill {
+    const spool = this.spool!;
     this.memory.close();
     const runs: Segment[] = [];
+    let bytes = 0;
+    let { last } = this;
     this.memory.forEach(Math.max(this.window.settled, spool.last), (seq, buffer, start, end) => {
+      bytes += end - start + ENTRY_BYTES;
+      if (bytes > bytesMax) {
+        last = seq - 1;
+        return false;
+      }
       const position = spool.append(draft, this.window.series, seq, { buffer, start, end });
       extend(runs, { seq, position, count: 1, bytes: end - start });
+      return true;
     });
-    this.pinned = this.last;
-    return { last: this.last, runs };
+    this.pinned = last;
+    return { last, runs, bytes: Math.min(bytes, bytesMax) };
   }
 
   /** The spill's commit is durable: memory may forget. */
-  spilled(spill: Spill, spool: SpoolLane): void {
-    this.spool = spool;
+  spilled(spill: Spill): void {
+    const spool = this.spool!;
     spool.spilled(spill.runs, spill.last);
     this.pinned = 0;
     this.memory.forget(spool.last);

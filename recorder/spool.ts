@@ -21,6 +21,9 @@ export interface SeriesRow {
   readonly lost: readonly LostRange[];
 }
 
+/** The row that says whose life it was. */
+export const LIFE_KEY = 'life';
+
 export function seriesKey(lane: Lane): string {
   return `series/${lane}`;
 }
@@ -64,6 +67,18 @@ export class SpoolLane {
     this.lane = lane;
     this.#unread = journal.tail(lane);
     this.#last = last;
+    let store = journal.id;
+    journal.onReopen(async () => {
+      // Somebody removed the store, or it had to be rebuilt: positions begin anew, and what we knew of them is worth nothing.
+      if (journal.id !== store || journal.head(lane) < this.#unread) this.#forgetAll();
+      store = journal.id;
+      return Promise.resolve();
+    });
+  }
+
+  /** False while the journal is being opened again, as after a full disk: nothing can be read then. */
+  get isOpen(): boolean {
+    return this.#journal.isOpen;
   }
 
   /** The highest seq spooled. */
@@ -82,13 +97,14 @@ export class SpoolLane {
     this.#last = Math.max(this.#last, last);
   }
 
-  /** Reads what follows `after`, up to the limits. */
-  async read(after: number, limits: CutLimits): Promise<SpoolCut> {
+  /** Reads what follows `after`, up to the limits, without what is declared lost but was not cleared yet. */
+  async read(after: number, limits: CutLimits, isLost: (seq: number) => boolean = () => false): Promise<SpoolCut> {
     const writer = new ProtobufWriter(64 * 1024);
     const missing: SeqRange[] = [];
     let count = 0;
     let last = after;
     let position = this.#positionAfter(after);
+    const end = this.#last; // what is spilled meanwhile lies behind it
     const head = this.#journal.head(this.lane);
     while (position < head && count === 0) {
       const stretch = await this.#journal.read(this.lane, position, Math.min(limits.bytesMax, READ_BYTES));
@@ -96,7 +112,7 @@ export class SpoolLane {
         if (count > 0 && (count >= limits.eventsMax || writer.length + entry.bytes.length > limits.bytesMax)) break;
         position = entry.position + 1;
         this.#note({ seq: entry.seq, position: entry.position, count: 1, bytes: entry.bytes.length });
-        if (entry.seq <= last) continue; // settled, or stored by a commit that was told to have failed
+        if (entry.seq <= last || isLost(entry.seq)) continue; // settled, or stored by a commit that was told to have failed
         if (entry.seq > last + 1) missing.push({ first: last + 1, last: entry.seq - 1 });
         writer.bytes(6, entry.bytes);
         count++;
@@ -105,9 +121,9 @@ export class SpoolLane {
       if (stretch.hole?.from === position) position = stretch.hole.to;
       else if (stretch.entries.length === 0) break;
     }
-    if (count === 0 && last < this.#last) {
-      missing.push({ first: last + 1, last: this.#last });
-      last = this.#last;
+    if (count === 0 && last < end) {
+      missing.push({ first: last + 1, last: end });
+      last = end;
     }
     return { slices: count === 0 ? [] : [writer.view()], count, last, missing };
   }
@@ -117,24 +133,18 @@ export class SpoolLane {
     return this.#positionAfter(seq);
   }
 
-  /** Forgets the mapping of what was trimmed; returns the bytes that events up to `seq` took. */
-  forget(seq: number): number {
+  /** Forgets the mapping of events that are settled or given up; returns the bytes they took. */
+  forget(first: number, last: number): number {
     let bytes = 0;
-    while (this.#segments.length > 0) {
-      const segment = this.#segments[0]!;
-      const held = segment.seq + segment.count - 1;
-      if (held > seq) {
-        const share = seq < segment.seq ? 0 : (seq - segment.seq + 1) / segment.count;
-        const gone = Math.round(segment.bytes * share);
-        if (share > 0) {
-          const passed = seq - segment.seq + 1;
-          this.#segments[0] = { seq: seq + 1, position: segment.position + passed, count: held - seq, bytes: segment.bytes - gone };
-        }
-        return bytes + gone;
-      }
-      bytes += segment.bytes;
-      this.#segments.shift();
+    const kept: Segment[] = [];
+    for (const segment of this.#segments) {
+      const [before, rest] = split(segment, first);
+      const [gone, after] = rest ? split(rest, last + 1) : [];
+      if (before) kept.push(before);
+      if (after) kept.push(after);
+      bytes += gone?.bytes ?? 0;
     }
+    this.#segments = kept;
     return bytes;
   }
 
@@ -147,6 +157,11 @@ export class SpoolLane {
     return Math.max(this.#unread, this.#journal.tail(this.lane));
   }
 
+  #forgetAll(): void {
+    this.#segments = [];
+    this.#unread = this.#journal.tail(this.lane);
+  }
+
   #note(run: Segment): void {
     if (run.position < this.#unread) return;
     this.#unread = run.position + run.count;
@@ -154,4 +169,14 @@ export class SpoolLane {
     if (end && run.seq < end.seq + end.count) return; // a repetition
     extend(this.#segments, run);
   }
+}
+
+/** A segment's part below `seq` and its part from there on, each if there is one. */
+function split(segment: Segment, seq: number): [Segment | undefined, Segment | undefined] {
+  const below = Math.min(Math.max(seq - segment.seq, 0), segment.count);
+  if (below === 0) return [undefined, segment];
+  if (below === segment.count) return [segment, undefined];
+  const bytes = Math.round((segment.bytes * below) / segment.count);
+  const rest = { seq, position: segment.position + below, count: segment.count - below, bytes: segment.bytes - bytes };
+  return [{ ...segment, count: below, bytes }, rest];
 }

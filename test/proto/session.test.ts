@@ -148,6 +148,39 @@ describe('proto/session', () => {
     await eventually(() => numbers.window.settled === 1, 'it is settled');
   });
 
+  it('leaves a series alone that cannot be read now, over the end of its stream, and sends the others', async () => {
+    const taking = await proxy();
+    const [parked, other] = [new Numbers('urgent', 2), new Numbers('normal', 3)];
+    parked.parkMs = 5_000;
+    const { clock, bell, links } = run([taking.address], [parked, other]);
+    parked.clock = clock;
+    await eventually(() => other.window.settled === 3, 'the other is settled');
+    assert.strictEqual(parked.reads, 1);
+    await clock.advance(1_000);
+    await eventually(() => taking.openStreams === 0, 'the stream has ended');
+    other.last = 4;
+    bell.ring();
+    await eventually(() => other.window.settled === 4, 'the other goes on');
+    await clock.advance(3_999);
+    assert.strictEqual(parked.reads, 1, 'nothing spins');
+    parked.parkMs = 0;
+    await clock.advance(1);
+    await eventually(() => parked.window.settled === 2, 'it is read again by itself');
+    assert.deepEqual(links, ['connecting 0', 'up 0', 'up 0', 'up 0']);
+  });
+
+  it('opens no stream for what cannot be read, and waits for a ring where there is no moment', async () => {
+    const taking = await proxy();
+    const numbers = new Numbers('normal', 1);
+    numbers.readableAtMs = Number.POSITIVE_INFINITY;
+    const { clock, bell } = run([taking.address], [numbers]);
+    await clock.advance(60_000);
+    assert.deepEqual([taking.streams, numbers.reads, clock.sleeping], [0, 0, 0]);
+    numbers.readableAtMs = 0;
+    bell.ring();
+    await eventually(() => numbers.window.settled === 1, 'it is settled');
+  });
+
   it('gives up a link whose replies are of another series', async () => {
     const wrong = await proxy();
     const numbers = new Numbers('normal', 1);
@@ -167,6 +200,11 @@ class Numbers implements OutgoingSeries {
   readonly window: SendWindow;
   last: number;
   fault: () => Error | undefined = () => undefined;
+  clock: FakeClock | undefined;
+  readableAtMs = 0;
+  /** Reads find nothing, for so long. */
+  parkMs = 0;
+  reads = 0;
   readonly #bytes: number;
 
   constructor(lane: 'urgent' | 'normal', last: number, bytes = 1) {
@@ -181,6 +219,11 @@ class Numbers implements OutgoingSeries {
 
   read(_limits: CutLimits): Cut | undefined | Promise<Cut> {
     if (!this.hasMore) return undefined;
+    this.reads++;
+    if (this.parkMs > 0) {
+      this.readableAtMs = (this.clock?.monotonic() ?? 0) + this.parkMs;
+      return undefined;
+    }
     const fault = this.fault();
     if (fault) return Promise.reject(fault);
     const seq = this.window.sent + 1;

@@ -122,6 +122,31 @@ describe('recorder, with faults', function () {
     );
   });
 
+  it('sends nothing of what was declared lost and not cleared yet when the process ended', async () => {
+    const proxy = await kit.nobody();
+    const disks = new Disks();
+    const first = await kit.open(proxy, {}, disks.parts);
+    recordMany(first, 1, 10);
+    await first.close();
+    for (const storage of disks.storages.values()) {
+      const journal = await MemoryJournal.open({ clock: disks.clock, stamp: { site: '' }, storage });
+      const row = (await journal.row('series/normal')) as object;
+      await journal.commit((draft) => draft.put('series/normal', () => ({ ...row, lost: [{ first: 3, last: 7, cause: 'spool-full' }] })));
+      await journal.close();
+    }
+    await proxy.start();
+    const later = await kit.open(proxy, {}, disks.parts);
+    await until('it has drained', () => later.status().older.lives === 0);
+    assert.deepEqual(
+      proxy.events.map(({ id, message }) => `m${id.split('-').at(-1)} ${message}`),
+      [1, 2, 8, 9, 10].map((n) => `m${n} m${n}`),
+    );
+    assert.deepEqual(
+      proxy.model.lost.map(({ range }) => range),
+      [{ first: 3, last: 7 }],
+    );
+  });
+
   it('delivers everything once and in order, and balances, whatever happens on the way', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {

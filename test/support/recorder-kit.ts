@@ -15,7 +15,9 @@ export class RecorderKit {
     this.#endings.push(remove);
   }
 
-  async end(): Promise<void> {
+  /** `last` runs when all is closed, before the directory goes. */
+  async end(last: () => void = () => undefined): Promise<void> {
+    this.#endings.splice(1, 0, last);
     for (const end of this.#endings.reverse()) await end();
     this.#endings.length = 0;
     this.errors.length = 0;

@@ -1,0 +1,134 @@
+/** Takes over what an earlier life left: its rows, its entries and its exit file, put together again as far as they check. */
+import { stat } from 'node:fs/promises';
+import type { LostRange } from '../core/batch.ts';
+import { FondacoError, isFondacoError } from '../core/errors.ts';
+import type { Journal } from '../core/journal.ts';
+import { LANES, type Lane, type PerLane } from '../core/lane.ts';
+import { uuidBytes, uuidV7Bytes } from '../core/uuid.ts';
+import { readExitFile, setAsideExitFile, type ExitLane } from './exit-file.ts';
+import { asLife, attach, openOrSetAside, writeRows, type Life, type LifeParts } from './life.ts';
+import { SeriesStore } from './series-store.ts';
+import { LIFE_KEY, seriesKey, SpoolLane, type SeriesRow } from './spool.ts';
+
+const READ_BYTES = 256 * 1024;
+
+/**
+ * Takes over an older life; `undefined` if its owner is alive, or if it is gone already. Rejects FULL or CONFIG: then it stays as it is, for
+ * another time.
+ */
+export async function adoptLife(directory: string, parts: LifeParts): Promise<Life | undefined> {
+  if (!(await isThere(directory))) return undefined;
+  let journal: Journal;
+  try {
+    journal = await openOrSetAside(directory, parts);
+  } catch (error) {
+    if (isFondacoError(error, 'UNAVAILABLE')) return undefined;
+    throw error;
+  }
+  try {
+    const life = asLife(directory, await restoreAll(directory, journal, parts));
+    await attach(life, journal, parts);
+    if (!(await areRowsGood(journal))) await writeRows(life, parts);
+    return life;
+  } catch (error) {
+    await journal.close();
+    throw error;
+  }
+}
+
+/** The series of a life, from its open journal and its exit file. */
+export async function restoreAll(directory: string, journal: Journal, parts: LifeParts): Promise<PerLane<SeriesStore>> {
+  const exit = readExit(directory, parts);
+  return {
+    urgent: await restore('urgent', journal, exit?.urgent, parts),
+    normal: await restore('normal', journal, exit?.normal, parts),
+  };
+}
+
+function readExit(directory: string, { clock, onProblem }: LifeParts): PerLane<ExitLane> | undefined {
+  try {
+    return readExitFile(directory);
+  } catch (error) {
+    if (!isFondacoError(error, 'CORRUPT')) throw error;
+    const evidence = setAsideExitFile(directory, clock.now());
+    onProblem(new FondacoError('CORRUPT', `${error.text}; it is set aside as ${evidence}`, { cause: error }));
+    return undefined;
+  }
+}
+
+/** Puts a series together again: its row, its entries, and by seq what the exit file holds beyond them. */
+async function restore(lane: Lane, journal: Journal, exit: ExitLane | undefined, parts: LifeParts): Promise<SeriesStore> {
+  const row = await spooledRow(lane, journal, exit);
+  const rows = [row, exit?.row].filter((found) => found !== undefined);
+  const newest = rows.reduce<SeriesRow | undefined>((best, found) => (best && best.settled >= found.settled ? best : found), undefined);
+  const series = (newest && uuidBytes(newest.series)) ?? uuidV7Bytes(parts.clock.now());
+  const start = { series, lane, settled: newest?.settled ?? 0, settledBy: newest?.settledBy ?? '' };
+  const store = new SeriesStore(start, parts.clock, parts.events);
+  for (const range of rows.flatMap((found): readonly LostRange[] => found.lost)) store.lost.add(range, range.cause);
+  store.spool = new SpoolLane(journal, lane, row?.last ?? 0);
+  const now = parts.clock.monotonic();
+  for (const run of exit?.runs ?? []) store.memory.load(run.frames, run.first, now);
+  store.last = Math.max(start.settled, ...rows.map((found) => found.last));
+  store.memory.forget(store.durable);
+  return store;
+}
+
+/** What the spool's row says; where it is damaged or gone, what the exit file and the entries say. Entries may be newer than a row that an older copy gave. */
+async function spooledRow(lane: Lane, journal: Journal, exit: ExitLane | undefined): Promise<SeriesRow | undefined> {
+  const row = await readRow(journal, lane);
+  if (!row) {
+    const found = await rowFromEntries(journal, lane);
+    return exit && found ? { ...exit.row, last: found.last } : found;
+  }
+  const head = journal.head(lane);
+  const { entries } = head > journal.tail(lane) ? await journal.read(lane, head - 1, 1) : { entries: [] };
+  const last = entries.at(-1);
+  return last?.series === row.series && last.seq > row.last ? { ...row, last: last.seq } : row;
+}
+
+async function areRowsGood(journal: Journal): Promise<boolean> {
+  for (const lane of LANES) if (!(await readRow(journal, lane))) return false;
+  return journal.row(LIFE_KEY).then(
+    (row) => row !== undefined,
+    () => false,
+  );
+}
+
+async function readRow(journal: Journal, lane: Lane): Promise<SeriesRow | undefined> {
+  try {
+    return (await journal.row(seriesKey(lane))) as SeriesRow | undefined;
+  } catch (error) {
+    if (isFondacoError(error, 'CORRUPT')) return undefined; // its entries tell most of it
+    throw error;
+  }
+}
+
+/**
+ * What the entries say. How far the proxy has settled is unknown: everything before the first of them is declared lost, and the proxy, which
+ * passes over what it knows, takes exactly the rest for lost.
+ */
+async function rowFromEntries(journal: Journal, lane: Lane): Promise<SeriesRow | undefined> {
+  let first: { readonly series: string; readonly seq: number } | undefined;
+  let last = 0;
+  const head = journal.head(lane);
+  for (let position = journal.tail(lane); position < head;) {
+    const { entries, hole } = await journal.read(lane, position, READ_BYTES);
+    for (const entry of entries) {
+      first ??= entry;
+      last = entry.seq;
+      position = entry.position + 1;
+    }
+    if (hole) position = hole.to;
+    else if (entries.length === 0) break;
+  }
+  if (!first) return undefined;
+  const lost: LostRange[] = first.seq > 1 ? [{ first: 1, last: first.seq - 1, cause: 'corrupt' }] : [];
+  return { series: first.series, settled: 0, settledBy: '', last, lost };
+}
+
+function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,128 @@
+import { LANES, type Lane } from '../core/lane.ts';
+import type { OutgoingSeries } from '../proto/session.ts';
+import { adoptLife } from './adoption.ts';
+import { asProblem, isLifeEmpty, listLives, removeLife, type Life, type LifeParts } from './life.ts';
+import type { SeriesStore } from './series-store.ts';
+
+/** Older lives that are open at a time: each has a database. */
+const OPEN_MAX = 8;
+/** What their exit files may take of memory, together. */
+const MEMORY_BYTES_MAX = 16 * 1024 * 1024;
+/** How often is looked again: for a life whose owner has ended since, and for one that could not be opened. */
+const LOOK_MS = 30_000;
+
+export interface OlderParts extends LifeParts {
+  /** The component's directory; `undefined` for memory only. */
+  readonly base: string | undefined;
+  /** The own life, which is none of them. */
+  readonly ownId: string;
+}
+
+/** The lives that others of the component left behind: found, adopted, drained in the order of their births, deleted. */
+export class OlderLives {
+  readonly #parts: OlderParts;
+  /** Names of lives that are still to be adopted, oldest first. */
+  #waiting: string[] = [];
+  #open: Life[] = [];
+  /** Those that could not be opened; they are looked at again, and hold up nobody meanwhile. */
+  #failed = 0;
+  readonly #told = new Set<string>();
+  /** Settled lives whose directory is gone; the proxy may free their rows. */
+  #closing: SeriesStore[] = [];
+  #lookedAt = 0;
+
+  constructor(parts: OlderParts) {
+    this.#parts = parts;
+  }
+
+  get open(): readonly Life[] {
+    return this.#open;
+  }
+
+  /** How many, and the events in those that are open. */
+  get counts(): { readonly lives: number; readonly events: number } {
+    let events = 0;
+    for (const life of this.#open) for (const lane of LANES) events += life.stores[lane].spooled + life.stores[lane].queued;
+    return { lives: this.#open.length + this.#waiting.length + this.#failed, events };
+  }
+
+  /** Monotonic: when there is something to do without a ring. */
+  get nextAt(): number {
+    return this.#parts.base === undefined ? Number.POSITIVE_INFINITY : this.#lookedAt + LOOK_MS;
+  }
+
+  /** Finds the lives; `adopt` takes them over one by one. */
+  async look(): Promise<void> {
+    const { base, clock, ownId } = this.#parts;
+    if (base === undefined) return;
+    this.#lookedAt = clock.monotonic();
+    const known = new Set([ownId, ...this.#waiting, ...this.#open.map(({ id }) => id)]);
+    const found = (await listLives(base, clock.now())).filter((name) => !known.has(name));
+    this.#waiting = [...this.#waiting, ...found].sort();
+    this.#failed = 0;
+  }
+
+  /** The series of a lane that may be sent before the own one; a series that cannot be read now holds up nobody. `holdsOwn`: that one has to wait. */
+  series(lane: Lane, now: number): { readonly series: SeriesStore[]; readonly holdsOwn: boolean } {
+    const series: SeriesStore[] = [];
+    for (const { stores } of this.#open) {
+      if (stores[lane].isSettled) continue;
+      series.push(stores[lane]);
+      if (stores[lane].readableAtMs <= now) return { series, holdsOwn: true };
+    }
+    return { series, holdsOwn: this.#waiting.length > 0 };
+  }
+
+  /** Series that are over, and of which the proxy is to hear so. */
+  get closing(): readonly OutgoingSeries[] {
+    if (this.#closing.length > 0) this.#closing = this.#closing.filter((store) => !store.window.isClosed);
+    return this.#closing;
+  }
+
+  /** Does one thing; false if there is nothing to do. Never rejects for a life that cannot be opened. */
+  async step(): Promise<boolean> {
+    if (this.#mayAdopt()) return this.#adopt();
+    if (this.#parts.clock.monotonic() < this.nextAt) return false;
+    await this.look();
+    return true;
+  }
+
+  /** Deletes a settled life; true if there was one. */
+  async finish(): Promise<boolean> {
+    const life = this.#open.find((each) => each.journal?.isOpen && isLifeEmpty(each));
+    if (!life) return false;
+    await removeLife(life);
+    this.#open = this.#open.filter((other) => other !== life);
+    for (const lane of LANES) {
+      const store = life.stores[lane];
+      store.isClosing = true;
+      if (store.window.settledBy !== '') this.#closing.push(store);
+    }
+    this.#parts.onCommit();
+    return true;
+  }
+
+  /** An older life costs a database, and the memory of its exit file. */
+  #mayAdopt(): boolean {
+    if (this.#waiting.length === 0 || this.#open.length >= OPEN_MAX) return false;
+    let bytes = 0;
+    for (const { stores } of this.#open) bytes += stores.urgent.memory.bytes + stores.normal.memory.bytes;
+    return bytes < MEMORY_BYTES_MAX;
+  }
+
+  async #adopt(): Promise<boolean> {
+    const name = this.#waiting[0]!;
+    try {
+      const life = await adoptLife(`${this.#parts.base}/${name}`, this.#parts);
+      if (life) this.#open.push(life);
+      this.#told.delete(name);
+    } catch (error) {
+      this.#failed++;
+      if (!this.#told.has(name)) this.#parts.onProblem(asProblem(error));
+      this.#told.add(name);
+    }
+    this.#waiting.shift();
+    this.#parts.onCommit();
+    return true;
+  }
+}

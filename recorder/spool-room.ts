@@ -1,0 +1,129 @@
+import type { Clock } from '../core/clock.ts';
+import { FondacoError } from '../core/errors.ts';
+import type { Lane } from '../core/lane.ts';
+import { dropOldest, isLow, measure, reclaim, type Life } from './life.ts';
+
+/** Less than that is no room: a spill would be a commit for a handful of events. */
+const ROOM_MIN = 128 * 1024;
+/** What is given up at a time, as a share of the limit: the disk gets it back by a compaction, which is not for every spill. */
+const DROP_SHARE = 1 / 16;
+/** A full spool is looked at again after that. */
+const RETRY_MS = 1_000;
+/** What the directory takes is looked up again after that, at the next spill. */
+const MEASURE_MS = 5_000;
+/** Given up room is worth a compaction when it is that much, and that share of what the life takes. */
+const RECLAIM_MIN = 4 * 1024 * 1024;
+const RECLAIM_SHARE = 1 / 4;
+
+export interface RoomParts {
+  readonly bytesMax: number;
+  readonly whenFull: 'drop-oldest' | 'drop-newest';
+  readonly clock: Clock;
+  /** All that are open, older ones first. */
+  readonly lives: () => readonly Life[];
+  readonly onProblem: (problem: FondacoError) => void;
+}
+
+/**
+ * The room that spools may take: `bytesMax` on disk, over all lives, and what the disk itself has. When there is none, the policy decides:
+ * drop-oldest gives up the oldest, normal before urgent, older lives before the new one; drop-newest leaves new events in memory, until
+ * that is full, too. Beyond the limit the disk may hold for a moment what LevelDB writes anew: its write buffer, and a compaction.
+ */
+export class SpoolRoom {
+  readonly #parts: RoomParts;
+  #closedUntil = Number.NEGATIVE_INFINITY;
+  #measuredAt = Number.NEGATIVE_INFINITY;
+  #isTold = false;
+
+  constructor(parts: RoomParts) {
+    this.#parts = parts;
+  }
+
+  /** What all lives take on disk. */
+  get bytes(): number {
+    return this.#parts.lives().reduce((sum, life) => sum + life.bytes, 0);
+  }
+
+  /** The disk is short of room. */
+  get isLow(): boolean {
+    return this.#parts.lives().some(({ journal }) => journal && isLow(journal));
+  }
+
+  /** Monotonic: nothing is to be spilled before. */
+  get closedUntil(): number {
+    return this.#closedUntil;
+  }
+
+  /** Makes room for that many bytes, by the policy; returns how many may be spilled, 0 for none now. */
+  async make(bytes: number): Promise<number> {
+    const { clock, whenFull } = this.#parts;
+    if (clock.monotonic() - this.#measuredAt >= MEASURE_MS || !this.#fits(bytes)) await this.#measure();
+    if (!this.#fits(bytes)) await this.#reclaim(1);
+    if (!this.#fits(bytes)) {
+      this.#tell();
+      if (whenFull === 'drop-oldest') await this.#dropOldest(bytes);
+    } else if (this.#free >= this.#parts.bytesMax / 4) this.#isTold = false;
+    const room = this.#fits(bytes) ? bytes : this.isLow || this.#free < ROOM_MIN ? 0 : this.#free;
+    this.#closedUntil = room === 0 ? clock.monotonic() + RETRY_MS : Number.NEGATIVE_INFINITY;
+    return room;
+  }
+
+  /** After a trim: compacts what is worth it. True if something was. */
+  async tidy(): Promise<boolean> {
+    const life = this.#parts.lives().find(({ journal, garbage, bytes }) => {
+      return journal?.isOpen && garbage >= Math.max(RECLAIM_MIN, bytes * RECLAIM_SHARE);
+    });
+    if (life) await reclaim(life);
+    return life !== undefined;
+  }
+
+  get #free(): number {
+    return this.#parts.bytesMax - this.bytes;
+  }
+
+  #fits(bytes: number): boolean {
+    return bytes <= this.#free && !this.isLow;
+  }
+
+  /** One share: what is on its way keeps its room until it is settled, and a disk that others fill does not get it all at once. */
+  async #dropOldest(bytes: number): Promise<void> {
+    const share = Math.max(bytes - this.#free, this.#parts.bytesMax * DROP_SHARE);
+    for (let isMore = true; isMore && this.#garbage < share;) isMore = await this.#dropOne();
+    await this.#reclaim(1);
+  }
+
+  async #dropOne(): Promise<boolean> {
+    for (const lane of ['normal', 'urgent'] satisfies Lane[]) {
+      for (const life of this.#parts.lives()) if (await dropOldest(life, lane)) return true;
+    }
+    return false;
+  }
+
+  get #garbage(): number {
+    return this.#parts.lives().reduce((sum, life) => sum + life.garbage, 0);
+  }
+
+  async #reclaim(min: number): Promise<void> {
+    for (const life of this.#parts.lives()) if (life.garbage >= min) await reclaim(life);
+  }
+
+  async #measure(): Promise<void> {
+    this.#measuredAt = this.#parts.clock.monotonic();
+    for (const life of this.#parts.lives()) await measure(life);
+  }
+
+  /** Once, until a quarter of the limit is free again. */
+  #tell(): void {
+    if (this.#isTold) return;
+    this.#isTold = true;
+    const { bytesMax, whenFull, onProblem } = this.#parts;
+    const what = this.isLow
+      ? 'the disk under the spool must have room, got none'
+      : `the spool must take at most ${bytesMax} bytes, got more`;
+    const then =
+      whenFull === 'drop-oldest'
+        ? 'its oldest events are dropped, and declared lost'
+        : 'new events stay in memory, and are dropped and declared lost when that is full';
+    onProblem(new FondacoError('FULL', `${what}: ${then}`));
+  }
+}

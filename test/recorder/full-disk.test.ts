@@ -1,0 +1,75 @@
+import { join } from 'node:path';
+import { assert } from 'chai';
+import type { Recorder } from '../../recorder/index.ts';
+import { fastClock } from '../support/fast-clock.ts';
+import { assertBalanced, recordMany, RecorderKit } from '../support/recorder-kit.ts';
+import type { ScriptedProxy } from '../support/scripted-proxy.ts';
+import { SmallDisk } from '../support/small-disk.ts';
+import { until } from '../support/until.ts';
+
+const DISK_BYTES = 24 * 1024 * 1024;
+const kit = new RecorderKit();
+const long = 'x'.repeat(8000);
+
+describe('recorder, on a full disk', function () {
+  this.timeout(60_000);
+  let disk: SmallDisk;
+
+  beforeEach(async function () {
+    await kit.start();
+    const mounted = SmallDisk.mount(join(kit.directory, 'disk'), DISK_BYTES);
+    if (!mounted) this.skip();
+    disk = mounted;
+  });
+  afterEach(async () => {
+    await kit.end(() => disk.unmount());
+  });
+
+  const open = (proxy: ScriptedProxy, whenFull: 'drop-oldest' | 'drop-newest'): Promise<Recorder> =>
+    kit.open(proxy, { spool: { directory: join(disk.directory, 'spool'), whenFull } }, { clock: fastClock(10), random: () => 0 });
+  const fillUntilFull = async (recorder: Recorder): Promise<void> => {
+    disk.fill(300 * 1024);
+    for (let n = 0; n < 200 && !kit.errors.some(({ code }) => code === 'FULL'); n++) {
+      for (let i = 0; i < 5; i++) recorder.event('test.Filling', 'info', long);
+      await recorder.flush(AbortSignal.timeout(200)).catch(() => undefined);
+    }
+    assert.isTrue(
+      kit.errors.some(({ code }) => code === 'FULL'),
+      'the disk was found full',
+    );
+  };
+
+  for (const whenFull of ['drop-oldest', 'drop-newest'] as const) {
+    it(`${whenFull}: what can be read goes on while the disk is full, and the rest follows by itself when there is room`, async () => {
+      const proxy = await kit.nobody();
+      const recorder = await open(proxy, whenFull);
+      recordMany(recorder, 1, 300);
+      await recorder.flush();
+      await fillUntilFull(recorder);
+      recorder.event('test.Urgent', 'critical', 'fire');
+      await proxy.start();
+      await until('the urgent one has arrived', () => proxy.messages.includes('fire'), 10_000);
+      await until('it says that the proxy is up', () => recorder.status().state !== 'spooling');
+      assertBalanced(recorder.status());
+      disk.empty();
+      const { recorded } = recorder.status().ledger;
+      await until('all is settled', () => recorder.status().ledger.settled + recorder.status().ledger.dropped === recorded, 20_000);
+      assertAccounted(proxy, recorder);
+      recordMany(recorder, 301, 310);
+      await recorder.flush();
+      assertBalanced(recorder.status());
+    });
+  }
+});
+
+/** Every seq of each lane arrived once or was declared lost, and the proxy says the same as the recorder. */
+function assertAccounted(proxy: ScriptedProxy, recorder: Recorder): void {
+  const { lanes, ledger } = recorder.status();
+  const lost = proxy.model.lost.reduce((sum, { range }) => sum + range.last - range.first + 1, 0);
+  assert.strictEqual(lost, ledger.dropped, 'declared as it is in the books');
+  for (const lane of ['urgent', 'normal'] as const) {
+    const stored = proxy.model.stored.filter((event) => event.lane === lane);
+    assert.strictEqual(new Set(stored.map(({ seq }) => seq)).size, stored.length, 'nothing twice');
+    assert.strictEqual(stored.length, lanes[lane].settled);
+  }
+}
