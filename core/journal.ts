@@ -26,6 +26,13 @@ export interface Journal {
   /** The first position that is kept. */
   tail(lane: Lane): number;
 
+  /** Bytes that the lane's entries take, from tail to head. */
+  bytes(lane: Lane): number;
+  /** Bytes from the tail to `position`, to the blob. */
+  bytesBefore(lane: Lane, position: number): Promise<number>;
+  /** The first position, to the blob, with at least so many bytes between the tail and it; the head if there are less. */
+  positionAfter(lane: Lane, bytes: number): Promise<number>;
+
   /**
    * Entries from position `from` on, in order, all of one epoch: whole blobs until `bytesMax` is passed, at least one entry if there is any.
    * What is missing or damaged there is not skipped silently: it is a `hole`, and nothing behind it is in the same stretch.
@@ -44,6 +51,10 @@ export interface Journal {
 
   /** Gives up everything below `position`: the new tail is committed first, what it held is cleared after. */
   trim(lane: Lane, position: number): Promise<void>;
+  /** Gives the room of what was trimmed back to the file system. Takes its time; commits go on meanwhile. */
+  compact(): Promise<void>;
+  /** Gives up the positions from the head to before `position`: readers find a hole there. For an owner who knows that they were in use. */
+  skip(lane: Lane, position: number): Promise<void>;
 
   /** Calls `listener` after every durable commit. Returns what ends it. */
   onCommit(listener: () => void): () => void;
@@ -51,6 +62,10 @@ export interface Journal {
   onReopen(hook: (epoch: Epoch) => Promise<void>): void;
   /** True while operations are taken. */
   readonly isOpen: boolean;
+  /** True while the disk is short of room: only what frees room, or must be said, should be committed. It ends by itself; listeners are called. */
+  readonly isLow: boolean;
+  /** What the last opening found damaged and put right as far as it could, in words. Empty after a good one. */
+  readonly salvaged: readonly string[];
 
   close(): Promise<void>;
 }

@@ -2,12 +2,14 @@
  * Entries on disk. A blob holds the entries of one commit and lane, cut at 128 entries or 32 KiB; its key is the lane and the position of
  * its first entry. Positions are dense: the next blob's first is this first + count, or something is missing, and it is known what.
  *
- *   0   u8   version, 1
+ *   0   u8   version, 2
  *   1   u32  crc32 of all that follows, begun with the crc32 of the key
  *   5   u16  count
  *   7   u32  number of the epoch
- *   11  u48  wall clock of the commit, ms since 1970
- *   17       count entries:
+ *   11  u48  birth of the epoch, ms since 1970: where the row of the epochs is lost, the blobs still name their entries
+ *   17  u48  wall clock of the commit, ms since 1970
+ *   23  u48  offset: bytes of all blobs of the lane before this one, trimmed ones included; so a backlog's size is a subtraction
+ *   29       count entries:
  *            u8      kind: 0 accepted, 1 folded, 2 made
  *            u8      series, as an index into those seen so far in this blob; the first unseen index is followed by its 16 bytes
  *            varint  seq
@@ -23,9 +25,9 @@ import { ProtobufReader, ProtobufWriter } from '../core/protobuf.ts';
 import { uuidText } from '../core/uuid.ts';
 import { blobKey } from './keys.ts';
 
-const VERSION = 1;
-const HEADER_BYTES = 17;
-const ENTRIES_MAX = 128;
+const VERSION = 2;
+const HEADER_BYTES = 29;
+export const BLOB_ENTRIES_MAX = 128;
 const BYTES_MAX = 32 * 1024;
 const KINDS: readonly EntryKind[] = ['accepted', 'folded', 'made'];
 
@@ -41,18 +43,21 @@ export interface Blob {
 export class BlobBuilder {
   readonly lane: Lane;
   readonly blobs: Blob[] = [];
+  /** Bytes of all blobs so far. */
+  offset: number;
   readonly #writer = new ProtobufWriter(BYTES_MAX + 4096);
   readonly #series: Uint8Array[] = [];
   #first = 0;
   #count = 0;
-  #epoch = 0;
+  #epoch: Pick<Epoch, 'number' | 'birth'> = { number: 0, birth: 0 };
   #receivedAt = 0;
 
-  constructor(lane: Lane) {
+  constructor(lane: Lane, offset: number) {
     this.lane = lane;
+    this.offset = offset;
   }
 
-  append(position: number, entry: NewEntry, epoch: number, receivedAt: number): void {
+  append(position: number, entry: NewEntry, epoch: Pick<Epoch, 'number' | 'birth'>, receivedAt: number): void {
     if (this.#count === 0) this.#begin(position, epoch, receivedAt);
     const writer = this.#writer;
     writer.reserve(64);
@@ -64,7 +69,7 @@ export class BlobBuilder {
     writer.varint(end - start);
     writer.raw(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
     this.#count++;
-    if (this.#count === ENTRIES_MAX || writer.length >= BYTES_MAX) this.cut();
+    if (this.#count === BLOB_ENTRIES_MAX || writer.length >= BYTES_MAX) this.cut();
   }
 
   /** Ends the blob that is being filled, if any. */
@@ -74,14 +79,17 @@ export class BlobBuilder {
     const value = Buffer.from(this.#writer.view());
     value[0] = VERSION;
     value.writeUInt16BE(this.#count, 5);
-    value.writeUInt32BE(this.#epoch, 7);
-    value.writeUIntBE(this.#receivedAt, 11, 6);
+    value.writeUInt32BE(this.#epoch.number, 7);
+    value.writeUIntBE(this.#epoch.birth, 11, 6);
+    value.writeUIntBE(this.#receivedAt, 17, 6);
+    value.writeUIntBE(this.offset, 23, 6);
     value.writeUInt32BE(crc32(value.subarray(5), crc32(key)), 1);
+    this.offset += value.length;
     this.blobs.push({ lane: this.lane, first: this.#first, count: this.#count, key, value });
     this.#count = 0;
   }
 
-  #begin(position: number, epoch: number, receivedAt: number): void {
+  #begin(position: number, epoch: Pick<Epoch, 'number' | 'birth'>, receivedAt: number): void {
     this.#first = position;
     this.#epoch = epoch;
     this.#receivedAt = receivedAt;
@@ -109,16 +117,17 @@ function isSame(a: Uint8Array, b: Uint8Array): boolean {
 
 const reader = new ProtobufReader();
 
+/** Finds the epoch of a blob's header. */
+export type EpochOf = (number: number, birth: number) => Epoch;
+
 /** Reads a blob's entries. Throws CORRUPT if it is not what was written under this key. */
-export function readBlob(blob: { lane: Lane; first: number; key: Buffer; value: Buffer }, epochs: ReadonlyMap<number, Epoch>): Entry[] {
+export function readBlob(blob: { lane: Lane; first: number; key: Buffer; value: Buffer }, epochOf: EpochOf): Entry[] {
   const { lane, first, key, value } = blob;
   if (!isIntact(key, value)) {
     throw new FondacoError('CORRUPT', `entries ${lane}/${first} must match their checksum, got ${value.length} other bytes`);
   }
-  const epoch = epochs.get(value.readUInt32BE(7));
-  if (!epoch) throw new FondacoError('CORRUPT', `entries ${lane}/${first} must be of a known epoch, got ${value.readUInt32BE(7)}`);
-  const count = value.readUInt16BE(5);
-  const receivedAt = value.readUIntBE(11, 6);
+  const { count, epoch: number, birth, receivedAt } = headerOf(value);
+  const epoch = epochOf(number, birth);
   const series: string[] = [];
   const entries: Entry[] = [];
   reader.over(value, HEADER_BYTES, value.length);
@@ -139,9 +148,31 @@ export function readBlob(blob: { lane: Lane; first: number; key: Buffer; value: 
   return entries;
 }
 
-/** How many positions a blob takes, and the number of its epoch, by its header: one, at least, and 0, where that cannot be trusted. */
-export function readHeader(key: Buffer, value: Buffer): { count: number; epoch: number } {
-  return isIntact(key, value) ? { count: value.readUInt16BE(5), epoch: value.readUInt32BE(7) } : { count: 1, epoch: 0 };
+/** What the head of a blob says. */
+export interface BlobHeader {
+  /** Positions that it takes. */
+  readonly count: number;
+  /** Number and birth of its epoch. */
+  readonly epoch: number;
+  readonly birth: number;
+  readonly receivedAt: number;
+  /** Bytes of the lane's blobs before this one. */
+  readonly offset: number;
+}
+
+/** The head of a blob; `undefined` where that cannot be trusted. */
+export function readHeader(key: Buffer, value: Buffer): BlobHeader | undefined {
+  return isIntact(key, value) ? headerOf(value) : undefined;
+}
+
+function headerOf(value: Buffer): BlobHeader {
+  return {
+    count: value.readUInt16BE(5),
+    epoch: value.readUInt32BE(7),
+    birth: value.readUIntBE(11, 6),
+    receivedAt: value.readUIntBE(17, 6),
+    offset: value.readUIntBE(23, 6),
+  };
 }
 
 function isIntact(key: Buffer, value: Buffer): boolean {

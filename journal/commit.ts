@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Draft, Epoch, NewEntry } from '../core/journal.ts';
-import { LANES, type Lane, type PerLane } from '../core/lane.ts';
+import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
 import type { Blob, BlobBuilder } from './blob.ts';
 import type { DiskOperation } from './disk.ts';
 import { rowKey } from './keys.ts';
@@ -15,6 +15,8 @@ export class Commit implements Draft {
   reject!: (error: Error) => void;
   /** The position after the last entry, as of this commit. */
   readonly head: PerLane<number>;
+  /** Bytes of all blobs up to this commit; known when it is sealed. */
+  readonly offset: PerLane<number> = perLane(() => 0);
   /** Grows with every change: an operation that throws before its first one has done no harm. */
   changes = 0;
   readonly #epoch: Epoch;
@@ -44,8 +46,15 @@ export class Commit implements Draft {
     this.changes++;
     if (this.#receivedAt === 0) this.#receivedAt = this.#clock.now();
     const position = this.head[lane]++;
-    this.#builders[lane].append(position, entry, this.#epoch.number, this.#receivedAt);
+    this.#builders[lane].append(position, entry, this.#epoch, this.#receivedAt);
     return position;
+  }
+
+  /** Gives up the positions below `position`: the next entry of the lane gets that one. */
+  skip(lane: Lane, position: number): void {
+    this.changes++;
+    this.#builders[lane].cut();
+    this.head[lane] = Math.max(this.head[lane], position);
   }
 
   put(key: string, value: () => unknown): void {
@@ -64,6 +73,7 @@ export class Commit implements Draft {
     for (const lane of LANES) {
       this.#builders[lane].cut();
       blobs.push(...this.#builders[lane].blobs.splice(0));
+      this.offset[lane] = this.#builders[lane].offset;
     }
     const operations: DiskOperation[] = [...blobs];
     for (const [name, value] of this.#rows) {

@@ -12,6 +12,10 @@ export interface Disk {
   scanAll(ranges: readonly (readonly [Buffer, Buffer])[]): Promise<(readonly [Buffer, Buffer])[]>;
   /** Removes keys with from <= key < to. Neither atomic nor synced: only for what is given up already. */
   clear(from: Buffer, to: Buffer): Promise<void>;
+  /** Gives the room of cleared keys with from <= key < to back to the file system. */
+  compact(from: Buffer, to: Buffer): Promise<void>;
+  /** What opening it found damaged, in words; empty if nothing. */
+  readonly salvaged: readonly string[];
   close(): Promise<void>;
 }
 
@@ -21,5 +25,8 @@ export interface DiskOperation {
   readonly value: Buffer | undefined;
 }
 
-/** Opens the same stored content again each time it is called. Rejects FULL or UNAVAILABLE, or CORRUPT. */
-export type OpenDisk = () => Promise<Disk>;
+/**
+ * Opens the same stored content again each time it is called. What is damaged is repaired as far as it can be, and what had to be given up
+ * for that is set aside; `isDamaged` asks for that even where opening alone shows nothing. Rejects FULL or UNAVAILABLE.
+ */
+export type OpenDisk = (isDamaged: boolean) => Promise<Disk>;

@@ -12,55 +12,59 @@
  *
  * Trim. The new tail is committed first and the blobs below it are cleared after; what a crash leaves between is cleared at the next open.
  *
- * Rows: m:journal { format, id }, m:epochs [Epoch], m:lanes { urgent: { head, tail }, normal: { head, tail } }.
+ * Rows: m:journal { format, id }, m:epochs { id, epochs: [Epoch] }, m:lanes { urgent: LaneBounds, normal: LaneBounds } (opening.ts).
  */
-import { randomInt } from 'node:crypto';
 import { retryWaitMs } from '../core/backoff.ts';
 import type { Clock } from '../core/clock.ts';
 import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
-import type { Draft, Entry, Epoch, Journal, Row, Stamp, Stretch } from '../core/journal.ts';
+import type { Draft, Epoch, Journal, Row, Stamp, Stretch } from '../core/journal.ts';
 import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
-import { uuidV7 } from '../core/uuid.ts';
-import { BlobBuilder, readBlob, readHeader } from './blob.ts';
+import { BLOB_ENTRIES_MAX, BlobBuilder, type EpochOf } from './blob.ts';
 import { Commit } from './commit.ts';
 import type { Disk, OpenDisk } from './disk.ts';
-import { blobKey, blobsEnd, positionOf, rowKey, rowRange } from './keys.ts';
+import { rowKey, rowRange } from './keys.ts';
+import { LaneBlobs } from './lane-blobs.ts';
+import { beginEpoch, type LaneBounds } from './opening.ts';
 import { RecentBlobs } from './recent.ts';
-import { decodeRecord, encodeRecord } from './record.ts';
+import { decodeRecord } from './record.ts';
+import type { Reserve } from './reserve.ts';
 
-export const FORMAT = 1;
 const RECENT_BYTES = 4 * 1024 * 1024;
 const REOPEN = { policy: 'backoff', initialMs: 100, maxMs: 5000 } as const;
+/** How often it is tried to take the reserved room again, while it is given up. */
+const REGAIN_MS = 1000;
 
 export interface JournalOptions {
   readonly clock: Clock;
   readonly stamp: Stamp;
   /** How much of what was committed last is kept in memory for readers; 4 MiB. */
   readonly recentBytes?: number;
+  /** Room kept for reopening the store on a full disk. Without one it stays closed until there is room. */
+  readonly reserve?: Reserve;
   /** Called with what made a reopening necessary, or impossible for now. */
   readonly onProblem?: (problem: FondacoError) => void;
-}
-
-interface LaneBounds {
-  head: number;
-  tail: number;
 }
 
 export class DiskJournal implements Journal {
   id = '';
   epochs: Epoch[] = [];
+  salvaged: readonly string[] = [];
   readonly #openDisk: OpenDisk;
   readonly #options: JournalOptions;
   #disk!: Disk;
   /** As of the last durable commit. */
-  #bounds: PerLane<LaneBounds> = perLane(() => ({ head: 1, tail: 1 }));
+  #bounds: PerLane<LaneBounds> = perLane(() => ({ head: 1, tail: 1, offset: 0, tailOffset: 0 }));
+  #blobs!: PerLane<LaneBlobs>;
   #epochByNumber = new Map<number, Epoch>();
   readonly #recent: RecentBlobs;
-  #builders = perLane((lane) => new BlobBuilder(lane));
+  #builders!: PerLane<BlobBuilder>;
   #building!: Commit;
   #writing: Commit | undefined;
   /** The highest commit number seen at the last loading. */
   #number = 0;
+  /** The store itself said that it is damaged: the next opening repairs it first. */
+  #isDamaged = false;
+  #regaining: Promise<void> | undefined;
   #state: 'open' | 'reopening' | 'closed' = 'reopening';
   readonly #closing = new AbortController();
   #written: Promise<void> = Promise.resolve();
@@ -75,16 +79,28 @@ export class DiskJournal implements Journal {
     this.#recent = new RecentBlobs(options.recentBytes ?? RECENT_BYTES);
   }
 
-  /** Opens or creates the store and commits this opening's epoch. Rejects CORRUPT, FULL or UNAVAILABLE. */
+  /** Opens or creates the store and commits this opening's epoch. Rejects CONFIG for another format, FULL, UNAVAILABLE, or CORRUPT if no repair helps. */
   static async open(openDisk: OpenDisk, options: JournalOptions): Promise<DiskJournal> {
     const journal = new DiskJournal(openDisk, options);
-    await journal.#load();
+    try {
+      await journal.#load();
+    } catch (error) {
+      if (isFondacoError(error, 'FULL') && options.reserve?.isHeld) await options.reserve.give();
+      else if (isFondacoError(error, 'CORRUPT')) journal.#isDamaged = true;
+      else throw error;
+      await journal.#load();
+    }
     journal.#state = 'open';
+    await journal.#regain();
     return journal;
   }
 
   get isOpen(): boolean {
     return this.#state === 'open';
+  }
+
+  get isLow(): boolean {
+    return this.#options.reserve?.isHeld === false;
   }
 
   head(lane: Lane): number {
@@ -93,6 +109,22 @@ export class DiskJournal implements Journal {
 
   tail(lane: Lane): number {
     return this.#bounds[lane].tail;
+  }
+
+  bytes(lane: Lane): number {
+    return this.#bounds[lane].offset - this.#bounds[lane].tailOffset;
+  }
+
+  async bytesBefore(lane: Lane, position: number): Promise<number> {
+    const { head, tail, tailOffset } = this.#bounds[lane];
+    if (position >= head) return this.bytes(lane);
+    return Math.max(0, (await this.#offsetAt(lane, position, tail)) - tailOffset);
+  }
+
+  async positionAfter(lane: Lane, bytes: number): Promise<number> {
+    const { head, tail, tailOffset } = this.#bounds[lane];
+    if (bytes <= 0) return tail;
+    return this.#heal(() => this.#blobs[lane].positionAt(tailOffset + bytes, tail, head));
   }
 
   commit<T>(operation: (draft: Draft) => T): Promise<T> {
@@ -119,13 +151,13 @@ export class DiskJournal implements Journal {
     const { head, tail } = this.#bounds[lane];
     if (from >= head) return { entries: [] };
     if (from < tail) return { entries: [], hole: { from, to: tail } };
-    const recent = this.#recent.read(lane, from, bytesMax, this.#epochByNumber);
-    return recent ? { entries: recent } : this.#readDisk(lane, from, head, bytesMax);
+    const recent = this.#recent.read(lane, from, bytesMax, this.#epochOf);
+    return recent ? { entries: recent } : this.#blobs[lane].read(from, head, bytesMax);
   }
 
   async row(key: string): Promise<unknown> {
     const bytes = rowKey(key);
-    const record = await this.#disk.get(bytes);
+    const record = await this.#heal(() => this.#disk.get(bytes));
     return record && decodeRecord(bytes, record).value;
   }
 
@@ -136,7 +168,7 @@ export class DiskJournal implements Journal {
   }
 
   async snapshot(prefixes: readonly string[]): Promise<Row[]> {
-    const pairs = await this.#disk.scanAll(prefixes.map(rowRange));
+    const pairs = await this.#heal(() => this.#disk.scanAll(prefixes.map(rowRange)));
     return pairs.map(([key, record]) => readRow(key, record));
   }
 
@@ -144,11 +176,22 @@ export class DiskJournal implements Journal {
     const { head, tail } = this.#bounds[lane];
     if (position <= tail) return;
     if (position > head) throw new RangeError(`cannot trim ${lane} to ${position}, beyond its head ${head}`);
+    const tailOffset = await this.#offsetAt(lane, position, tail);
     await this.commit((draft) => {
-      this.#bounds[lane].tail = position; // early, and harmless so: what lies below is given up either way
+      const bounds = this.#bounds[lane]; // early, and harmless so: what lies below is given up either way
+      if (position > bounds.tail) Object.assign(bounds, { tail: position, tailOffset: Math.max(bounds.tailOffset, tailOffset) });
       draft.put('m:lanes', () => this.#bounds); // replaced by the sealed one
     });
-    await this.#clearBelow(lane, tail, position);
+    await this.#blobs[lane].clearBelow(tail, position);
+  }
+
+  async skip(lane: Lane, position: number): Promise<void> {
+    if (position <= this.#bounds[lane].head) return;
+    await this.commit(() => this.#building.skip(lane, position));
+  }
+
+  async compact(): Promise<void> {
+    for (const lane of LANES) await this.#blobs[lane].compactBelow(this.#bounds[lane].tail);
   }
 
   onCommit(listener: () => void): () => void {
@@ -171,6 +214,7 @@ export class DiskJournal implements Journal {
     this.#closing.abort();
     await this.#written;
     await this.#reopened;
+    await this.#regaining;
     await this.#disk.close();
   }
 
@@ -180,12 +224,11 @@ export class DiskJournal implements Journal {
       this.#writing = commit;
       this.#begin(commit);
       try {
-        const lanes = perLane((lane) => ({ head: commit.head[lane], tail: this.#bounds[lane].tail }));
-        commit.put('m:lanes', () => lanes);
+        commit.put('m:lanes', () => perLane((lane) => ({ ...this.#bounds[lane], head: commit.head[lane], offset: commit.offset[lane] })));
         const { operations, blobs } = commit.seal();
         await this.#disk.write(operations);
         if (this.#writing !== commit) return; // given up meanwhile
-        for (const lane of LANES) this.#bounds[lane].head = commit.head[lane];
+        for (const lane of LANES) Object.assign(this.#bounds[lane], { head: commit.head[lane], offset: commit.offset[lane] });
         this.#recent.add(blobs);
       } catch (error) {
         if (this.#writing !== commit) return; // given up meanwhile, and the disk with it: this is no failure of the one opened since
@@ -212,32 +255,37 @@ export class DiskJournal implements Journal {
   #fail(cause: FondacoError): void {
     if (this.#state === 'reopening') return;
     const isClosed = this.#state === 'closed';
+    if (cause.code === 'CORRUPT') this.#isDamaged = true;
     if (!isClosed) this.#state = 'reopening';
     const code = cause.code === 'FULL' ? 'FULL' : 'UNAVAILABLE';
     const error = new FondacoError(code, `the journal must take a commit, got ${cause.text}`, { cause, retryAfterMs: 1000 });
     const given = [this.#writing, this.#building];
     this.#writing = undefined;
-    this.#builders = perLane((lane) => new BlobBuilder(lane));
     for (const commit of given) commit?.reject(error);
     this.#options.onProblem?.(error);
-    if (!isClosed) this.#reopened = this.#reopen();
+    if (!isClosed) this.#reopened = this.#reopen(code === 'FULL');
   }
 
-  async #reopen(): Promise<void> {
+  /** `isShort`: for want of room. */
+  async #reopen(isShort: boolean): Promise<void> {
     const { clock } = this.#options;
     for (let attempt = 1; ; attempt++) {
       try {
         await this.#disk.close();
         if (this.#state === 'closed') return;
+        if (isShort) await this.#options.reserve?.give();
         this.#recent.clear();
         await this.#load();
         for (const hook of this.#hooks) await hook(this.epochs.at(-1)!);
         if (this.#state === 'reopening') this.#state = 'open';
+        void this.#regain();
         for (const listener of this.#listeners) listener();
         return;
       } catch (error) {
         if (!isFondacoError(error)) throw error;
         this.#options.onProblem?.(error);
+        isShort ||= error.code === 'FULL';
+        this.#isDamaged ||= error.code === 'CORRUPT';
       }
       await clock.sleep(
         retryWaitMs(REOPEN, attempt, () => 1),
@@ -247,134 +295,73 @@ export class DiskJournal implements Journal {
     }
   }
 
-  /** Opens the disk, reads the rows of the journal itself and commits the new epoch. */
+  /** Opens the disk, takes up what the store knows of itself, and commits the new epoch. */
   async #load(): Promise<void> {
-    this.#disk = await this.#openDisk();
+    this.#disk = await this.#openDisk(this.#isDamaged);
+    this.#isDamaged = false;
     try {
-      await this.#loadRows();
+      const { id, epochs, bounds, number, salvaged } = await beginEpoch(this.#disk, this.#options);
+      this.id = id;
+      this.epochs = epochs;
+      this.salvaged = [...this.#disk.salvaged, ...salvaged];
+      this.#bounds = bounds;
+      this.#number = number;
+      this.#epochByNumber = new Map(epochs.map((each) => [each.number, each]));
+      this.#builders = perLane((lane) => new BlobBuilder(lane, bounds[lane].offset));
+      this.#blobs = perLane((lane) => new LaneBlobs(this.#disk, lane, this.#epochOf));
+      this.#begin(undefined);
+      for (const lane of LANES) await this.#blobs[lane].clearBelow(0, bounds[lane].tail);
     } catch (error) {
       await this.#disk.close();
       throw error;
     }
   }
 
-  async #loadRows(): Promise<void> {
-    const own = (await this.#ownRow('m:journal')) as { format: number; id: string } | undefined;
-    if (own && own.format !== FORMAT) throw new FondacoError('CORRUPT', `the store must have format ${FORMAT}, got ${own.format}`);
-    const epochs = (await this.#ownRow('m:epochs')) as Epoch[] | undefined;
-    const bounds = (await this.#ownRow('m:lanes')) as PerLane<LaneBounds> | undefined;
-    const found = [own, epochs, bounds].filter((row) => row !== undefined).length;
-    if (found % 3 !== 0)
-      throw new FondacoError('CORRUPT', `the store must have m:journal, m:epochs and m:lanes, got ${found} of these rows`);
-    this.id = own?.id ?? uuidV7(this.#options.clock.now());
-    this.epochs = epochs ?? [];
-    this.#bounds = bounds ?? perLane(() => ({ head: 1, tail: 1 }));
-    let lastEpoch = this.epochs.at(-1)?.number ?? 0;
-    for (const lane of LANES) {
-      for await (const [key, value] of this.#disk.scan(blobKey(lane, 0), blobsEnd(lane), { reverse: true, limit: 1 })) {
-        const { count, epoch } = readHeader(key, value);
-        this.#bounds[lane].head = Math.max(this.#bounds[lane].head, positionOf(key) + count);
-        lastEpoch = Math.max(lastEpoch, epoch);
-      }
-    }
-    await this.#beginEpoch(own === undefined, lastEpoch + 1);
-    for (const lane of LANES) await this.#clearBelow(lane, 0, this.#bounds[lane].tail);
-  }
-
-  async #ownRow(key: string): Promise<unknown> {
-    const bytes = rowKey(key);
-    const record = await this.#disk.get(bytes);
-    if (!record) return undefined;
-    const { value, commit } = decodeRecord(bytes, record);
-    this.#number = Math.max(this.#number, commit);
-    return value;
-  }
-
-  /** `epochNumber` is above that of every blob, also where the row of the epochs is older: no blob may pass for one of this opening. */
-  async #beginEpoch(isNew: boolean, epochNumber: number): Promise<void> {
-    const epoch: Epoch = {
-      number: epochNumber,
-      // Where the wall clock is behind, a random step keeps two copies of one store from giving the same birth to different epochs.
-      birth: Math.max(this.#options.clock.now(), (this.epochs.at(-1)?.birth ?? 0) + randomInt(1, 1000)),
-      first: perLane((lane) => this.#bounds[lane].head),
-      stamp: this.#options.stamp,
+  /** While the reserved room is given up: looks whether it can be had again. One loop at a time. */
+  async #regain(): Promise<void> {
+    const { clock, reserve } = this.#options;
+    if (!reserve || reserve.isHeld || this.#regaining || (await reserve.take())) return;
+    const regain = async (): Promise<void> => {
+      while (this.#state !== 'closed' && !(await reserve.take())) await clock.sleep(REGAIN_MS, this.#closing.signal);
+      this.#regaining = undefined;
+      for (const listener of this.#listeners) listener();
     };
-    // An epoch without a position at or above the tails has no entry left to name; the last one keeps births growing.
-    const isHeld = (at: number): boolean =>
-      LANES.some((lane) => {
-        const end = this.epochs[at + 1]?.first[lane] ?? this.#bounds[lane].head;
-        return end > Math.max(this.epochs[at]!.first[lane], this.#bounds[lane].tail);
-      });
-    const epochs = [...this.epochs.filter((_, at) => at === this.epochs.length - 1 || isHeld(at)), epoch];
-    const number = ++this.#number;
-    const put = (name: string, value: unknown): { key: Buffer; value: Buffer } => {
-      const key = rowKey(name);
-      return { key, value: encodeRecord(key, value, number) };
-    };
-    const operations = [put('m:epochs', epochs), put('m:lanes', this.#bounds)];
-    if (isNew) operations.push(put('m:journal', { format: FORMAT, id: this.id }));
-    await this.#disk.write(operations);
-    this.epochs = epochs;
-    this.#epochByNumber = new Map(epochs.map((each) => [each.number, each]));
-    this.#begin(undefined);
+    this.#regaining = regain();
   }
 
-  async #readDisk(lane: Lane, from: number, head: number, bytesMax: number): Promise<Stretch> {
-    let start = from;
-    for await (const [key] of this.#disk.scan(blobKey(lane, 0), blobKey(lane, from + 1), { reverse: true, limit: 1 }))
-      start = positionOf(key);
-    const entries: Entry[] = [];
-    let next = from;
-    let bytes = 0;
-    for await (const [key, value] of this.#disk.scan(blobKey(lane, start), blobKey(lane, head))) {
-      const first = positionOf(key);
-      if (first > next) return { entries, hole: { from: next, to: first } };
-      const read = this.#tryRead(lane, first, key, value);
-      if (!read) {
-        const to = await this.#nextBlob(lane, Math.max(first, next) + 1, head);
-        return { entries, hole: { from: next, to } };
-      }
-      const end = first + read.length;
-      if (end <= next) continue; // an earlier blob that ends before `from`
-      if (entries.length > 0 && entries[0]!.epoch !== read[0]!.epoch) return { entries };
-      for (const entry of read) if (entry.position >= next) entries.push(entry);
-      next = end;
-      bytes += value.length;
-      if (bytes >= bytesMax) return { entries };
-    }
-    return next < head ? { entries, hole: { from: next, to: head } } : { entries };
-  }
-
-  #tryRead(lane: Lane, first: number, key: Buffer, value: Buffer): Entry[] | undefined {
+  /** What the store cannot read because it is damaged is given up by a repair; then it is read again. */
+  async #heal<T>(read: () => Promise<T>): Promise<T> {
     try {
-      const entries = readBlob({ lane, first, key, value }, this.#epochByNumber);
-      return entries.length > 0 ? entries : undefined;
+      return await read();
     } catch (error) {
-      if (isFondacoError(error, 'CORRUPT') || error instanceof RangeError || error instanceof TypeError) return undefined;
-      throw error;
+      if (!isFondacoError(error, 'CORRUPT') || this.#state !== 'open') throw error;
+      this.#fail(error);
+      await this.#reopened;
+      return read();
     }
   }
 
-  async #nextBlob(lane: Lane, from: number, head: number): Promise<number> {
-    for await (const [key] of this.#disk.scan(blobKey(lane, from), blobKey(lane, head), { limit: 1 })) return positionOf(key);
-    return head;
+  async #offsetAt(lane: Lane, position: number, tail: number): Promise<number> {
+    const blob = await this.#heal(() => this.#blobs[lane].before(position + 1));
+    return blob && blob.first >= tail - BLOB_ENTRIES_MAX ? blob.offset : this.#bounds[lane].tailOffset;
   }
 
-  /** Clears the blobs that lie wholly below `position`; `from` is where they begin, so that no cleared range is scanned. */
-  async #clearBelow(lane: Lane, from: number, position: number): Promise<void> {
-    for await (const [key] of this.#disk.scan(blobKey(lane, from), blobKey(lane, position + 1), { reverse: true, limit: 1 })) {
-      const start = await this.#nextBlob(lane, Math.max(from - ENTRIES_PER_BLOB, 0), position);
-      if (start < positionOf(key)) await this.#disk.clear(blobKey(lane, start), key);
-    }
-  }
+  /** Of a blob's head. Where the row of the epochs is lost, the blobs still know their birth; their stamp is this opening's. */
+  readonly #epochOf: EpochOf = (number, birth) => {
+    const known = this.#epochByNumber.get(number);
+    if (known?.birth === birth) return known;
+    if (known || number > this.epochs.at(-1)!.number)
+      throw new FondacoError('CORRUPT', `an entry must be of an epoch of this store, got ${number}, born ${birth}`);
+    const epoch = { number, birth, first: perLane(() => 0), stamp: this.#options.stamp };
+    this.#epochByNumber.set(number, epoch);
+    return epoch;
+  };
 
   #unavailable(): FondacoError {
     const got = this.#state === 'closed' ? 'a closed one' : 'one that is being reopened';
     return new FondacoError('UNAVAILABLE', `the journal must be open, got ${got}`, { retryAfterMs: 100 });
   }
 }
-
-const ENTRIES_PER_BLOB = 128;
 
 function readRow(key: Buffer, record: Buffer): Row {
   const name = key.toString('utf8');

@@ -6,29 +6,60 @@
  * - Array batches and sublevel options halve the rate: chained batches, keys made by hand.
  * - A scan over cleared ranges crawls: every scan begins at a known key.
  */
+import { mkdir } from 'node:fs/promises';
 import type { ClassicLevel } from 'classic-level';
 import { Level } from 'level';
-import { FondacoError } from '../core/errors.ts';
+import { FondacoError, isFondacoError } from '../core/errors.ts';
 import type { Disk, DiskOperation } from './disk.ts';
+import { deepestText, droppedAtOpen, holdsDatabase, isHeadless, isNoSpace, repairLevel } from './level-repair.ts';
+import { unsafeTables } from './level-tables.ts';
 
-/** Opens or creates the database. Rejects FULL, UNAVAILABLE (held by another process, or an I/O error) or CORRUPT. */
-export async function openLevelDisk(directory: string, writeBufferBytes: number): Promise<Disk> {
-  const options = { keyEncoding: 'buffer', valueEncoding: 'buffer', compression: false, writeBufferSize: writeBufferBytes } as const;
-  // `level` is classic-level in Node; its own types are the intersection with the browser's, which has no snapshots.
-  const db = new Level<Buffer, Buffer>(directory, options) as unknown as ClassicLevel<Buffer, Buffer>;
+/**
+ * Opens or creates the database, repairing what is damaged (level-repair.ts). Rejects FULL, UNAVAILABLE (held by another process, or an I/O
+ * error), or CORRUPT where it does not open after a repair either.
+ */
+export async function openLevelDisk(
+  directory: string,
+  { writeBufferBytes, isDamaged }: { writeBufferBytes: number; isDamaged: boolean },
+): Promise<Disk> {
+  const salvaged: string[] = [];
+  const repair = async (): Promise<void> => void salvaged.push(await repairLevel(directory, await unsafeTables(directory)));
   try {
-    await db.open();
+    await mkdir(directory, { recursive: true }); // somebody may have deleted it
+    const isThere = await holdsDatabase(directory);
+    if (isThere && (isDamaged || (await isHeadless(directory)) || (await unsafeTables(directory)).length > 0)) await repair();
   } catch (error) {
     throw ours(error, `the store ${directory} must open`);
   }
-  return new LevelDisk(db);
+  const open = async (): Promise<ClassicLevel<Buffer, Buffer>> => {
+    const options = { keyEncoding: 'buffer', valueEncoding: 'buffer', compression: false, writeBufferSize: writeBufferBytes } as const;
+    // `level` is classic-level in Node; its own types are the intersection with the browser's, which has no snapshots.
+    const db = new Level<Buffer, Buffer>(directory, options) as unknown as ClassicLevel<Buffer, Buffer>;
+    try {
+      await db.open();
+      return db;
+    } catch (error) {
+      throw ours(error, `the store ${directory} must open`);
+    }
+  };
+  try {
+    const db = await open();
+    salvaged.push(...(await droppedAtOpen(directory)));
+    return new LevelDisk(db, salvaged);
+  } catch (error) {
+    if (!isFondacoError(error, 'CORRUPT') || salvaged.length > 0) throw error;
+    await repair();
+    return new LevelDisk(await open(), salvaged);
+  }
 }
 
 class LevelDisk implements Disk {
+  readonly salvaged: readonly string[];
   readonly #db: ClassicLevel<Buffer, Buffer>;
 
-  constructor(db: ClassicLevel<Buffer, Buffer>) {
+  constructor(db: ClassicLevel<Buffer, Buffer>, salvaged: readonly string[]) {
     this.#db = db;
+    this.salvaged = salvaged;
   }
 
   async write(operations: readonly DiskOperation[]): Promise<void> {
@@ -88,6 +119,14 @@ class LevelDisk implements Disk {
     }
   }
 
+  async compact(from: Buffer, to: Buffer): Promise<void> {
+    try {
+      await this.#db.compactRange(from, to);
+    } catch (error) {
+      throw ours(error, 'the store must take a compaction');
+    }
+  }
+
   async close(): Promise<void> {
     try {
       await this.#db.close();
@@ -100,12 +139,14 @@ class LevelDisk implements Disk {
 const SCAN_BYTES = 1024 * 1024;
 const SCAN_PAIRS = 1000;
 
-/** LevelDB has no codes for what lies below it: the text of the deepest cause is all there is to tell a full disk by. */
 function ours(error: unknown, expected: string): FondacoError {
   if (error instanceof FondacoError) return error;
-  let deepest = error;
-  while (deepest instanceof Error && deepest.cause !== undefined) deepest = deepest.cause;
-  const text = deepest instanceof Error ? deepest.message : String(deepest);
-  const code = /no space left|disk quota|file too large/i.test(text) ? 'FULL' : /corruption/i.test(text) ? 'CORRUPT' : 'UNAVAILABLE';
+  const text = deepestText(error);
+  const code = isNoSpace(text) ? 'FULL' : isCorruption(text) ? 'CORRUPT' : 'UNAVAILABLE';
   return new FondacoError(code, `${expected}, got ${text}`, { cause: error });
+}
+
+/** A file that the database itself names and that is not there, or ends too early, is as damaged as one with wrong bytes. */
+function isCorruption(text: string): boolean {
+  return /corruption|invalid argument|no such file/i.test(text);
 }

@@ -1,26 +1,32 @@
 import { join } from 'node:path';
 import type { Journal } from '../core/journal.ts';
+import type { OpenDisk } from './disk.ts';
 import { DiskJournal, type JournalOptions } from './journal.ts';
 import { openLevelDisk } from './level-disk.ts';
 import { lockDirectory } from './lock.ts';
+import { openReserve } from './reserve.ts';
 
 export interface LevelJournalOptions extends JournalOptions {
   /** Who opens, for the message that the next one gets: `proxy, process 4711`. */
   readonly holder?: string;
   /** LevelDB's write buffer; 16 MiB, which is worth a third of the rate to a proxy, and too much for an agent. */
   readonly writeBufferBytes?: number;
+  /** Room kept for the day on which the disk is full; none by default. Twice the write buffer lets LevelDB reopen in any state. */
+  readonly reserveBytes?: number;
 }
 
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024;
 
 /** The journal on LevelDB, in `<directory>/db`, under a lock on the directory. */
 export const LevelJournal = {
-  /** Rejects UNAVAILABLE if the directory is held by another, CONFIG if it is unusable, FULL without room, CORRUPT if it is damaged. */
+  /** Rejects UNAVAILABLE if the directory is held by another, CONFIG if it is unusable or holds another format, FULL without room, CORRUPT if no repair helps. */
   async open(directory: string, options: LevelJournalOptions): Promise<Journal> {
     const lock = await lockDirectory(directory, options.holder ?? `process ${process.pid}`);
     try {
-      const openDisk = () => openLevelDisk(join(directory, 'db'), options.writeBufferBytes ?? WRITE_BUFFER_BYTES);
-      const journal = await DiskJournal.open(openDisk, options);
+      const { writeBufferBytes = WRITE_BUFFER_BYTES, reserveBytes = 0 } = options;
+      const openDisk: OpenDisk = (isDamaged) => openLevelDisk(join(directory, 'db'), { writeBufferBytes, isDamaged });
+      const reserve = reserveBytes > 0 ? await openReserve(directory, reserveBytes) : undefined;
+      const journal = await DiskJournal.open(openDisk, { ...options, ...(reserve && { reserve }) });
       await lock.putName();
       const close = journal.close.bind(journal);
       let closed: Promise<void> | undefined;

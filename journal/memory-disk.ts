@@ -64,6 +64,7 @@ export class MemoryStorage {
 }
 
 class MemoryDisk implements Disk {
+  readonly salvaged: readonly string[] = [];
   readonly #storage: MemoryStorage;
   readonly #isCurrent: () => boolean;
   #isClosed = false;
@@ -110,6 +111,11 @@ class MemoryDisk implements Disk {
     this.#check();
     await Promise.resolve();
     this.#storage.apply(this.#storage.range(from, to).map(([key]) => ({ key, value: undefined })));
+  }
+
+  compact(): Promise<void> {
+    this.#check();
+    return Promise.resolve();
   }
 
   close(): Promise<void> {

@@ -1,6 +1,6 @@
-import type { Entry, Epoch } from '../core/journal.ts';
+import type { Entry } from '../core/journal.ts';
 import { LANES, perLane, type Lane } from '../core/lane.ts';
-import { readBlob, type Blob } from './blob.ts';
+import { readBlob, type Blob, type EpochOf } from './blob.ts';
 
 /** Blobs whose entries are kept as objects, for readers who are at about the same place. Many live objects would cost more than decoding again. */
 const PARSED_MAX = 16;
@@ -30,7 +30,7 @@ export class RecentBlobs {
   }
 
   /** The blobs' entries from the one that holds `from` on; `undefined` if that is not here any more. */
-  read(lane: Lane, from: number, bytesMax: number, epochs: ReadonlyMap<number, Epoch>): Entry[] | undefined {
+  read(lane: Lane, from: number, bytesMax: number, epochOf: EpochOf): Entry[] | undefined {
     const held = this.#lanes[lane];
     if (held.length === 0 || held[0]!.blob.first > from) return undefined;
     let low = 0;
@@ -43,7 +43,7 @@ export class RecentBlobs {
     const entries: Entry[] = [];
     for (let bytes = 0; low < held.length && (entries.length === 0 || bytes < bytesMax); low++) {
       const item = held[low]!;
-      const parsed = this.#parse(item, epochs);
+      const parsed = this.#parse(item, epochOf);
       if (entries.length > 0 && entries[0]!.epoch !== parsed[0]!.epoch) break;
       bytes += item.blob.value.length;
       for (const entry of parsed) if (entry.position >= from) entries.push(entry);
@@ -51,9 +51,9 @@ export class RecentBlobs {
     return entries;
   }
 
-  #parse(item: Held, epochs: ReadonlyMap<number, Epoch>): Entry[] {
+  #parse(item: Held, epochOf: EpochOf): Entry[] {
     if (item.entries) return item.entries;
-    item.entries = readBlob(item.blob, epochs);
+    item.entries = readBlob(item.blob, epochOf);
     this.#parsed.push(item);
     if (this.#parsed.length > PARSED_MAX) this.#parsed.shift()!.entries = undefined;
     return item.entries;

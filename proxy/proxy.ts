@@ -30,6 +30,8 @@ import { writerKind, type WriterParts } from './writers.ts';
 /** Dead letters kept for each writer, and what they may take; at a limit its feed pauses until there is room. */
 const DEAD_LETTERS_MAX = 10_000;
 const DEAD_LETTER_BYTES_MAX = 64 * 1024 * 1024;
+/** Room kept for the day on which the disk is full: twice LevelDB's write buffer. */
+const RESERVE_BYTES = 32 * 1024 * 1024;
 /** How often the states of feeds are looked at, to log their changes, ms. */
 const WATCH_MS = 500;
 
@@ -74,6 +76,7 @@ async function openJournal(config: ProxyConfig, { clock, logger }: ProxyParts): 
     clock,
     stamp: { site: config.site, ...(config.labels && { labels: config.labels }) },
     holder: `proxy, process ${process.pid}`,
+    reserveBytes: RESERVE_BYTES,
     onProblem: (problem) => logger.error({ err: problem }, 'the journal failed'),
   });
 }

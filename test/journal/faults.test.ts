@@ -279,7 +279,7 @@ describe('a journal on a disk that fails', () => {
     const key = Buffer.from('m:journal');
     assert.isDefined(storage.get(key));
     await disk.write([{ key, value: encodeRecord(key, { format: 99, id: 'x' }, 1) }]);
-    assert.match((await errorOf(open())).message, /^\[CORRUPT\] the store must have format 1, got 99/);
+    assert.match((await errorOf(open())).message, /^\[CONFIG\] the store must have format 2, got 99: another version/);
   });
 
   it('gives two stores two ids, and a copy the id of what it is a copy of', async () => {

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
 import type { Epoch, NewEntry } from '../../core/journal.ts';
 import { BlobBuilder, readBlob } from '../../journal/blob.ts';
-import { FORMAT } from '../../journal/journal.ts';
+import { FORMAT } from '../../journal/opening.ts';
 import { blobKey, rowKey } from '../../journal/keys.ts';
 import { MemoryJournal, MemoryStorage } from '../../journal/memory-journal.ts';
 import { decodeRecord, encodeRecord } from '../../journal/record.ts';
@@ -34,22 +34,22 @@ function golden(name: string): string {
 
 describe('the disk format', () => {
   const built = (): Buffer => {
-    const builder = new BlobBuilder('normal');
-    for (const [at, entry] of ENTRIES.entries()) builder.append(1000 + at, entry, EPOCH.number, NOW);
+    const builder = new BlobBuilder('normal', 4096);
+    for (const [at, entry] of ENTRIES.entries()) builder.append(1000 + at, entry, EPOCH, NOW);
     builder.cut();
     assert.lengthOf(builder.blobs, 1);
     return builder.blobs[0]!.value;
   };
 
   it('writes the same bytes for a blob as ever', () => {
-    assert.equal(built().toString('hex'), golden('blob-v1'), FROZEN);
-    assert.equal(blobKey('normal', 1000).toString('hex'), golden('blob-v1-key'), FROZEN);
+    assert.equal(built().toString('hex'), golden('blob-v2'), FROZEN);
+    assert.equal(blobKey('normal', 1000).toString('hex'), golden('blob-v2-key'), FROZEN);
     assert.equal(blobKey('urgent', 1).toString('latin1'), 'e0\0\0\0\0\0\0\0\u0001', FROZEN);
   });
 
-  it('reads a blob that was written with version 1', () => {
-    const value = Buffer.from(golden('blob-v1'), 'hex');
-    const entries = readBlob({ lane: 'normal', first: 1000, key: blobKey('normal', 1000), value }, new Map([[3, EPOCH]]));
+  it('reads a blob that was written with version 2', () => {
+    const value = Buffer.from(golden('blob-v2'), 'hex');
+    const entries = readBlob({ lane: 'normal', first: 1000, key: blobKey('normal', 1000), value }, () => EPOCH);
     const common = { lane: 'normal', epoch: EPOCH, receivedAt: NOW };
     assert.deepEqual(
       plain(entries),
@@ -69,14 +69,17 @@ describe('the disk format', () => {
     assert.deepEqual(decodeRecord(key, Buffer.from(golden('row-v1'), 'hex')), { value: ROW, commit: 12_345 }, FROZEN);
   });
 
-  it('opens a whole store of format 1: its own rows, its entries', async () => {
-    assert.equal(FORMAT, 1, FROZEN);
+  it('opens a whole store of format 2: its own rows, its entries', async () => {
+    assert.equal(FORMAT, 2, FROZEN);
     const storage = new MemoryStorage();
     const put = (name: string, value: unknown): void => storage.apply([{ key: rowKey(name), value: encodeRecord(rowKey(name), value, 7) }]);
-    put('m:journal', { format: 1, id: '0199e0c4-7b1e-7000-8000-0000000000ff' });
-    put('m:epochs', [EPOCH]);
-    put('m:lanes', { urgent: { head: 1, tail: 1 }, normal: { head: 1004, tail: 1002 } });
-    storage.apply([{ key: Buffer.from(golden('blob-v1-key'), 'hex'), value: Buffer.from(golden('blob-v1'), 'hex') }]);
+    put('m:journal', { format: 2, id: '0199e0c4-7b1e-7000-8000-0000000000ff' });
+    put('m:epochs', { id: '0199e0c4-7b1e-7000-8000-0000000000ff', epochs: [EPOCH] });
+    put('m:lanes', {
+      urgent: { head: 1, tail: 1, offset: 0, tailOffset: 0 },
+      normal: { head: 1004, tail: 1002, offset: 4300, tailOffset: 4096 },
+    });
+    storage.apply([{ key: Buffer.from(golden('blob-v2-key'), 'hex'), value: Buffer.from(golden('blob-v2'), 'hex') }]);
     const journal = await MemoryJournal.open({ clock: new FakeClock(), stamp: { site: 'other' }, storage });
     assert.equal(journal.id, '0199e0c4-7b1e-7000-8000-0000000000ff');
     assert.deepEqual(journal.epochs[0], EPOCH);

@@ -1,6 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdir, open as openFile, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, open as openFile, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,6 +9,7 @@ import { assert } from 'chai';
 import { isFondacoError } from '../../core/errors.ts';
 import type { Journal } from '../../core/journal.ts';
 import { LANES, perLane, type Lane } from '../../core/lane.ts';
+import { tableBlocks } from '../../journal/level-tables.ts';
 import { LevelJournal, type LevelJournalOptions } from '../../journal/level-journal.ts';
 import { eventually, FakeClock } from '../support/fake-clock.ts';
 import { readLane, record, textsOf } from '../support/journal-entries.ts';
@@ -192,43 +193,148 @@ describe('LevelJournal, guarded', () => {
     assert.equal(entries.at(-1)?.position, position);
   });
 
-  it("opens after a byte of LevelDB's log was flipped: what it gives is true, what is missing is a hole or a lost tail", async function () {
-    this.timeout(30_000);
-    const journal = await open();
-    const texts = Array.from({ length: 400 }, (_, at) => `${at + 1} ${'x'.repeat(300)}`);
-    for (let at = 0; at < texts.length; at += 8) await record(journal, 'normal', ...texts.slice(at, at + 8));
+  it('on a full disk reopens out of its reserve, takes what frees room, and takes the reserve again when there is room', async function () {
+    this.timeout(60_000);
+    await mountTmpfs(this, 'size=24m');
+    const ballast = join(directory, 'ballast');
+    const problems: string[] = [];
+    const journal = await open({
+      recentBytes: 0,
+      writeBufferBytes: 1 << 20,
+      reserveBytes: 4 << 20,
+      onProblem: (problem) => problems.push(problem.code),
+    });
+    assert.isFalse(journal.isLow);
+    const text = 'x'.repeat(60_000);
+    const texts: string[] = [];
+    const put = async (): Promise<void> => void texts.push(...(await record(journal, 'normal', text).then((at) => at.map(String))));
+    for (let at = 0; at < 120; at++) await put();
+    await fillUp(ballast);
+    await untilRejected(put);
+    await eventually(() => (wake(clock), journal.isOpen), 'the journal is open again, on the full disk', 10_000);
+    assert.isTrue(journal.isLow);
+    assert.include(problems, 'FULL');
+    await journal.commit((draft) => draft.put('f:ops', () => ({ cursor: 100 })));
+    await journal.trim('normal', 100);
+    await journal.compact();
+    await eventually(() => (wake(clock), !journal.isLow), 'the reserve is taken again, out of the room that was freed', 10_000);
+    const again = await record(journal, 'normal', 'after');
+    const { entries, holes } = await readLane(journal, 'normal', { from: 100 });
+    assert.deepEqual([holes, entries.at(-1)?.position, entries.at(-1)?.bytes.toString()], [[], again[0], 'after']);
     await journal.close();
-    const log = (await readdir(join(directory, 'db'))).find((file) => file.endsWith('.log'))!;
-    const { size } = await stat(join(directory, 'db', log));
-    const outcomes = { whole: 0, damaged: 0, corrupt: 0 };
-    for (let copy = 0; copy < 24; copy++) {
-      const damaged = `${directory}-${copy}`;
-      await cp(directory, damaged, { recursive: true });
-      const file = await openFile(join(damaged, 'db', log), 'r+');
-      const at = Math.floor((size * copy) / 24);
-      const { buffer } = await file.read(Buffer.alloc(1), 0, 1, at);
-      buffer[0]! ^= 0x20;
-      await file.write(buffer, 0, 1, at);
-      await file.close();
-      const again = await open({ recentBytes: 0 }, damaged).catch((error: unknown) => error);
-      if (again instanceof Error) {
-        assert.isTrue(isFondacoError(again, 'CORRUPT'), again.message);
-        outcomes.corrupt++;
-        continue;
-      }
-      const found = again as Journal;
+  });
+
+  it('opens on a disk that was full before it started, out of the reserve that a former life left', async function () {
+    this.timeout(60_000);
+    await mountTmpfs(this, 'size=16m');
+    const options = { writeBufferBytes: 1 << 20, reserveBytes: 4 << 20 };
+    const journal = await open(options);
+    for (let at = 0; at < 30; at++) await record(journal, 'normal', 'x'.repeat(30_000));
+    await journal.close();
+    await fillUp(join(directory, 'ballast'));
+    const again = await open(options);
+    assert.deepEqual([again.isLow, again.head('normal')], [true, 31]);
+    await writeFile(join(directory, 'ballast'), '');
+    await eventually(() => (wake(clock), !again.isLow), 'there is room again', 10_000);
+    await again.close();
+  });
+
+  it('opens after any byte of any file was flipped, gives nothing that is false, and says what it put right', async function () {
+    this.timeout(120_000);
+    const journal = await open({ writeBufferBytes: 1 << 16 });
+    const texts = Array.from({ length: 1600 }, (_, at) => `${at + 1} ${'x'.repeat(100)}`);
+    for (let at = 0; at < texts.length; at += 8) {
+      await record(journal, 'normal', ...texts.slice(at, at + 8));
+      await journal.commit((draft) => draft.put('f:ops', () => ({ cursor: at + 9 })));
+    }
+    const { id } = journal;
+    await journal.close();
+    const files = (await readdir(join(directory, 'db'))).filter((name) => !name.startsWith('LO')).sort();
+    const sizes = await Promise.all(files.map(async (name) => (await stat(join(directory, 'db', name))).size));
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    const outcomes = { whole: 0, holes: 0, salvaged: 0 };
+    const copy = `${directory}-copy`;
+    const FLIPS = 60;
+    for (let flip = 0; flip < FLIPS; flip++) {
+      // Spread over all bytes of all files, and over the small files that a database hangs on.
+      const all = Math.floor((total * flip) / FLIPS);
+      const small = files.findIndex((name) => name === 'CURRENT');
+      const chosen =
+        flip % 8 === 0 ? small : sizes.findIndex((_, file) => sizes.slice(0, file + 1).reduce((sum, size) => sum + size, 0) > all);
+      const name = flip % 8 === 1 ? files.find((file) => file.startsWith('MANIFEST'))! : files[chosen]!;
+      const at = (all + flip * 7) % sizes[files.indexOf(name)]!;
+      await rm(copy, { recursive: true, force: true });
+      await cp(directory, copy, { recursive: true });
+      const bytes = await readFile(join(copy, 'db', name));
+      bytes[at]! ^= 1 << (flip % 8);
+      await writeFile(join(copy, 'db', name), bytes);
+      const what = `bit ${flip % 8} of byte ${at} of ${name}`;
+
+      const found = await open({ recentBytes: 0 }, copy);
+      assert.equal(found.id, id, what);
       const { entries, holes } = await readLane(found, 'normal');
-      for (const entry of entries) assert.equal(entry.bytes.toString(), texts[entry.position - 1]);
+      for (const entry of entries) assert.equal(entry.bytes.toString(), texts[entry.position - 1], what);
       const missing = holes.reduce((sum, hole) => sum + hole.to - hole.from, 0);
-      assert.equal(entries.length + missing, found.head('normal') - 1);
-      assert.isAtMost(found.head('normal'), texts.length + 1);
-      assert.equal(found.epochs.at(-1)?.first.normal, found.head('normal'));
-      if (entries.length === texts.length) outcomes.whole++;
-      else outcomes.damaged++;
+      assert.equal(entries.length + missing, found.head('normal') - 1, what);
+      if (found.head('normal') <= texts.length) assert.isNotEmpty(found.salvaged, `${what}: a lost tail is said`);
+      const row = (await found.row('f:ops').catch(() => undefined)) as { cursor: number } | undefined;
+      if (row) assert.isTrue(row.cursor % 8 === 1 && row.cursor <= texts.length + 1, what);
+      const [position] = await record(found, 'normal', 'more');
+      assert.equal((await readLane(found, 'normal', { from: position! })).entries.at(-1)?.bytes.toString(), 'more', what);
+      if (found.salvaged.length > 0) outcomes.salvaged++;
+      else if (missing > 0) outcomes.holes++;
+      else outcomes.whole++;
       await found.close();
     }
-    assert.isAbove(outcomes.damaged, 0, `some of the flips must have done damage, got ${JSON.stringify(outcomes)}`);
-    if (process.env.SHOW_OUTCOMES) console.log(outcomes);
+    assert.isTrue(outcomes.salvaged > 5 && outcomes.holes > 5, `the flips must have done damage, got ${JSON.stringify(outcomes)}`);
+  });
+
+  it('sets a table aside that LevelDB would follow out of its blocks, at every block of it, and goes on with the rest', async function () {
+    this.timeout(60_000);
+    const journal = await open({ writeBufferBytes: 1 << 16 });
+    for (let at = 0; at < 60; at++)
+      await record(journal, 'normal', ...Array.from({ length: 8 }, (_, i) => `${8 * at + i + 1} ${'x'.repeat(200)}`));
+    await journal.close();
+    const table = (await readdir(join(directory, 'db'))).find((name) => name.endsWith('.ldb'))!;
+    for (const { offset, size } of tableBlocks(join(directory, 'db', table))) {
+      const copy = `${directory}-${offset}`;
+      await cp(directory, copy, { recursive: true });
+      const file = await openFile(join(copy, 'db', table), 'r+');
+      await file.write(Buffer.from([0x40]), 0, 1, offset + size - 5); // the highest byte of the last restart
+      await file.close();
+      const found = await open({ recentBytes: 0 }, copy);
+      assert.match(found.salvaged.join(), /repaired/);
+      const { entries, holes } = await readLane(found, 'normal');
+      for (const entry of entries) assert.equal(entry.bytes.toString(), `${entry.position} ${'x'.repeat(200)}`);
+      assert.equal(entries.length + holes.reduce((sum, hole) => sum + hole.to - hole.from, 0), 480);
+      assert.include(await readdir(join(copy, 'db.corrupt-1')), table);
+      await found.close();
+    }
+  });
+
+  it('repairs a database that says of itself, while it runs, that it is damaged, and sets the evidence aside', async function () {
+    this.timeout(30_000);
+    const journal = await open({ writeBufferBytes: 1 << 16, recentBytes: 0 });
+    for (let at = 0; at < 100; at++) {
+      await record(journal, 'normal', ...Array.from({ length: 8 }, () => 'x'.repeat(100)));
+      await journal.commit((draft) => draft.put(`s:${at}`, () => at));
+    }
+    const tables = (await readdir(join(directory, 'db'))).filter((name) => name.endsWith('.ldb'));
+    for (const table of tables) {
+      const path = join(directory, 'db', table);
+      const file = await openFile(path, 'r+'); // in place: LevelDB has it mapped
+      for (const { offset, size } of tableBlocks(path)) await file.write(Buffer.from([7]), 0, 1, offset + size); // no such type of a block
+      await file.close();
+    }
+    for (let at = 0; at < 100; at++) await journal.snapshot(['s:']);
+    await eventually(() => (wake(clock), journal.isOpen), 'open again', 10_000);
+    await record(journal, 'normal', 'after');
+    const { entries, holes } = await readLane(journal, 'normal');
+    assert.equal(entries.at(-1)?.bytes.toString(), 'after');
+    assert.equal(entries.length + holes.reduce((sum, hole) => sum + hole.to - hole.from, 0), journal.head('normal') - 1);
+    assert.match(journal.salvaged.join(), /the database was repaired; what was given up for that is in .*db\.corrupt-1/);
+    await journal.close();
+    assert.include(await readdir(directory), 'db.corrupt-1');
   });
 
   it('has everything that a process had reported durable when it was killed, in order, ten times over', async function () {
@@ -272,6 +378,29 @@ describe('LevelJournal, guarded', () => {
     cleanups.unshift(() => run('umount', directory));
   };
 });
+
+/** Writes until nothing more fits. */
+async function fillUp(file: string): Promise<void> {
+  for (const bytes of [1 << 20, 1 << 12]) {
+    try {
+      for (;;) await appendFile(file, Buffer.alloc(bytes));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+    }
+  }
+}
+
+async function untilRejected(action: () => Promise<void>): Promise<void> {
+  for (let at = 0; at < 1000; at++) {
+    try {
+      await action();
+    } catch (error) {
+      assert.isTrue(isFondacoError(error, 'FULL'), String(error));
+      return;
+    }
+  }
+  assert.fail('it must be full at some time');
+}
 
 /** Fires the sleeper that is next, if any. */
 function wake(clock: FakeClock): void {

@@ -117,7 +117,7 @@ describe('a journal whose stored bytes are damaged', () => {
     assert.deepEqual([textsOf(entries), hole], [TEXTS.slice(4, 30), { from: 31, to: 41 }]);
   });
 
-  it('calls a blob of an epoch that it does not know a hole', async () => {
+  it('calls a blob of an epoch that is not its own a hole', async () => {
     const other = new MemoryStorage();
     const elsewhere = await open(other);
     await elsewhere.close();
@@ -171,52 +171,97 @@ describe('a journal whose stored bytes are damaged', () => {
       await journal.commit((draft) => draft.put('s:b', () => 'again'));
       assert.equal(await journal.row('s:b'), 'again');
     });
-
-    for (const key of ['m:journal', 'm:epochs', 'm:lanes']) {
-      it(`of the journal itself, ${key}, makes the opening say CORRUPT, naming it, and changes nothing`, async () => {
-        const damaged = Buffer.from(storage.get(rowKey(key))!);
-        damaged[damaged.length - 1]! ^= 0x01;
-        overwrite(rowKey(key), damaged);
-        const writes = storage.writes;
-        const error = await open().then(
-          () => assert.fail('opened'),
-          (reason: unknown) => reason,
-        );
-        assert.isTrue(isFondacoError(error, 'CORRUPT') && error.message.includes(`row "${key}"`), String(error));
-        assert.equal(storage.writes, writes, 'the evidence is kept');
-      });
-    }
   });
 
-  describe('whose own rows are gone or older than its entries', () => {
+  describe('whose own rows are gone, damaged or older than its entries', () => {
     for (const key of ['m:journal', 'm:epochs', 'm:lanes']) {
-      it(`says CORRUPT when ${key} is gone: it is no new store`, async () => {
-        overwrite(rowKey(key), undefined);
-        const error = await open().then(
-          () => assert.fail('opened'),
-          (reason: unknown) => reason,
-        );
-        assert.isTrue(isFondacoError(error, 'CORRUPT'), String(error));
-      });
+      for (const what of ['gone', 'damaged']) {
+        it(`puts ${key} together again where it is ${what}, says so, and invents nothing`, async () => {
+          await journal.trim('normal', 11);
+          const before = { id: journal.id, head: journal.head('normal'), bytes: journal.bytes('normal') };
+          const damaged = Buffer.from(storage.get(rowKey(key))!);
+          damaged[damaged.length - 1]! ^= 0x01;
+          overwrite(rowKey(key), what === 'gone' ? undefined : damaged);
+          journal = await open();
+          assert.deepEqual(journal.salvaged, [`row ${key}`]);
+          assert.deepEqual({ id: journal.id, head: journal.head('normal'), bytes: journal.bytes('normal') }, before);
+          const { entries, holes } = await readLane(journal, 'normal');
+          assert.deepEqual([textsOf(entries), holes], [TEXTS.slice(10), []]);
+          assert.deepEqual(new Set(entries.map(({ epoch }) => [epoch.number, epoch.birth].join())), new Set([[1, clock.wall].join()]));
+          assert.deepEqual(await record(journal, 'normal', 'next'), [51]);
+          journal = await open();
+          assert.deepEqual(journal.salvaged, []);
+        });
+      }
     }
 
-    it('lets no entry of an epoch that was lost pass for one of the next', async () => {
+    it('takes a fresh id where both rows that hold it are gone: to senders it is another journal', async () => {
+      const { id } = journal;
+      for (const key of ['m:journal', 'm:epochs']) overwrite(rowKey(key), undefined);
+      journal = await open();
+      assert.notEqual(journal.id, id);
+      assert.deepEqual(textsOf((await readLane(journal, 'normal')).entries), TEXTS);
+    });
+
+    it('names an entry whose epoch was lost by the birth in its blob, and for none of the next', async () => {
       const older = Buffer.from(storage.get(rowKey('m:epochs'))!);
+      clock.wall += 1000;
       journal = await open();
       await record(journal, 'normal', 'of epoch 2');
+      const { birth } = journal.epochs.at(-1)!;
       overwrite(rowKey('m:epochs'), older);
+      clock.wall += 1000;
       journal = await open();
       await record(journal, 'normal', 'next');
       const { entries, holes } = await readLane(journal, 'normal');
-      assert.deepEqual(holes, [{ from: 51, to: 52 }]);
+      assert.deepEqual(holes, []);
       assert.deepEqual(
-        entries.slice(-2).map((entry) => [entry.bytes.toString(), entry.epoch.number]),
+        entries.slice(-2).map(({ bytes, epoch }) => [bytes.toString(), epoch.number, epoch.birth]),
         [
-          ['e50', 1],
-          ['next', 3],
+          ['of epoch 2', 2, birth],
+          ['next', 3, journal.epochs.at(-1)!.birth],
         ],
       );
     });
+  });
+
+  describe('how much it holds', () => {
+    /** Bytes before each of the positions 1, 11, 21 … 51. */
+    const ends = (): number[] =>
+      [1, 11, 21, 31, 41].reduce<number[]>((sums, first) => [...sums, (sums.at(-1) ?? 0) + blob(first).length], [0]);
+
+    it('is known to the blob, from any position, and where a size lies', async () => {
+      const [, one = 0, two = 0, three = 0, four = 0, all = 0] = ends();
+      const before = await Promise.all([1, 5, 11, 31, 51].map((position) => journal.bytesBefore('normal', position)));
+      assert.deepEqual(before, [0, 0, one, three, all]);
+      assert.equal(journal.bytes('normal'), all);
+      const positions = await Promise.all(
+        [0, 1, one, one + 1, two, four, all, 2 * all].map((bytes) => journal.positionAfter('normal', bytes)),
+      );
+      assert.deepEqual(positions, [1, 11, 11, 21, 21, 41, 51, 51]);
+    });
+
+    it('shrinks with the tail, also across a restart, and around damaged blobs', async () => {
+      const [, one = 0, , , four = 0, all = 0] = ends();
+      await journal.trim('normal', 15);
+      assert.equal(journal.bytes('normal'), all - one);
+      overwrite(blobKey('normal', 21), Buffer.alloc(7));
+      journal = await open();
+      assert.equal(journal.bytes('normal'), all - one);
+      assert.equal(await journal.bytesBefore('normal', 41), four - one);
+      assert.equal(await journal.positionAfter('normal', four - one), 41);
+    });
+  });
+
+  it('gives up positions that its owner knows to have been in use', async () => {
+    await journal.skip('normal', 61);
+    assert.deepEqual(await record(journal, 'normal', 'after'), [61]);
+    await journal.skip('normal', 40);
+    assert.equal(journal.head('normal'), 62);
+    const { entries, holes } = await readLane(journal, 'normal');
+    assert.deepEqual([textsOf(entries), holes], [[...TEXTS, 'after'], [{ from: 51, to: 61 }]]);
+    journal = await open();
+    assert.equal(journal.head('normal'), 62);
   });
 
   describe('whose older copy was restored', () => {

@@ -20,7 +20,7 @@ export interface Audit {
 
 /** Reads everything. Throws when positions are not dense, or when a series is stored twice or out of order within a lane. */
 export function auditStore(storage: MemoryStorage): Audit {
-  const epochs = new Map((rowOf(storage, 'm:epochs') as Epoch[]).map((epoch) => [epoch.number, epoch]));
+  const epochs = new Map((rowOf(storage, 'm:epochs') as { epochs: Epoch[] }).epochs.map((epoch) => [epoch.number, epoch]));
   const entries = perLane((lane) => entriesOf(storage, lane, epochs));
   checkSeries(entries);
   const all = LANES.flatMap((lane) => entries[lane]);
@@ -66,7 +66,7 @@ function entriesOf(storage: MemoryStorage, lane: Lane, epochs: ReadonlyMap<numbe
   for (const [key, value] of storage.range(blobKey(lane, 0), blobsEnd(lane))) {
     const first = positionOf(key);
     if (first !== entries.length + 1) throw new Error(`the next ${lane} position must be ${entries.length + 1}, got ${first}`);
-    for (const entry of readBlob({ lane, first, key, value }, epochs)) entries.push(entry);
+    for (const entry of readBlob({ lane, first, key, value }, (number) => epochs.get(number)!)) entries.push(entry);
   }
   const { head } = (rowOf(storage, 'm:lanes') as PerLane<{ head: number }>)[lane];
   if (head !== entries.length + 1) throw new Error(`the head of ${lane} must be ${entries.length + 1}, got ${head}`);

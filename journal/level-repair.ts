@@ -1,0 +1,97 @@
+/**
+ * LevelDB's repair, guarded: what it had to give up (logs, manifests, tables with bad blocks) lies in `db/lost`, and is set aside as
+ * `db.corrupt-<n>` beside the database, as evidence. Where even the repair fails, all of it is set aside, and the store begins empty.
+ */
+import { mkdir, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { ClassicLevel } from 'classic-level';
+import { Level } from 'level';
+import { FondacoError } from '../core/errors.ts';
+
+/** Sets of evidence kept; the oldest is given up beyond it. */
+const EVIDENCE_MAX = 5;
+/** For a new manifest, and what a table has beside its content. */
+const ROOM_BYTES = 1024 * 1024;
+
+/** True for a database whose CURRENT is gone: LevelDB would take it for none, begin an empty one and delete its tables. */
+export async function isHeadless(directory: string): Promise<boolean> {
+  return !(await list(directory)).includes('CURRENT') && (await holdsDatabase(directory));
+}
+
+/** True where there is anything of a database. */
+export async function holdsDatabase(directory: string): Promise<boolean> {
+  return (await list(directory)).some((name) => /^(CURRENT|MANIFEST-.*|.*\.(ldb|sst|log))$/.test(name));
+}
+
+/**
+ * Repairs the closed database of a directory. `unsafe`: tables that must not even be looked at. Resolves with what was done, in words.
+ * Rejects FULL without the room to do it: then nothing is given up.
+ */
+export async function repairLevel(directory: string, unsafe: readonly string[]): Promise<string> {
+  await needRoom(directory);
+  const evidence = await nameEvidence(directory);
+  const lost = join(directory, 'lost');
+  if (unsafe.length > 0) await mkdir(lost, { recursive: true });
+  for (const name of unsafe) await rename(join(directory, name), join(lost, name));
+  const problem = await tryRepair(directory);
+  if (problem !== undefined && isNoSpace(problem))
+    throw new FondacoError('FULL', `the store ${directory} must be repairable, got ${problem}`);
+  if (problem === undefined && !(await list(directory)).includes('lost')) return 'the database was repaired';
+  await rename(problem === undefined ? lost : directory, evidence);
+  if (problem === undefined) return `the database was repaired; what was given up for that is in ${evidence}`;
+  return `the database could not be repaired (${problem}); it is in ${evidence}, and an empty one was begun`;
+}
+
+/** A repair rewrites the logs as tables, and gives a log up that it has no room to rewrite. */
+async function needRoom(directory: string): Promise<void> {
+  let bytes = ROOM_BYTES;
+  for (const name of await list(directory)) if (name.endsWith('.log')) bytes += 2 * (await stat(join(directory, name))).size;
+  const { bavail, bsize } = await statfs(directory);
+  if (bavail * bsize < bytes)
+    throw new FondacoError('FULL', `the store ${directory} must have ${bytes} bytes of room to be repaired, got ${bavail * bsize}`);
+}
+
+/** Why it could not be repaired, by the deepest cause. */
+async function tryRepair(directory: string): Promise<string | undefined> {
+  try {
+    await (Level as unknown as typeof ClassicLevel).repair(directory);
+    return undefined;
+  } catch (error) {
+    return deepestText(error);
+  }
+}
+
+/** LevelDB has no codes for what lies below it: the text of the deepest cause is all there is to tell a full disk by. */
+export function isNoSpace(text: string): boolean {
+  return /no space left|disk quota|file too large/i.test(text);
+}
+
+export function deepestText(error: unknown): string {
+  let deepest = error;
+  while (deepest instanceof Error && deepest.cause !== undefined) deepest = deepest.cause;
+  return deepest instanceof Error ? deepest.message : String(deepest);
+}
+
+/** What LevelDB passed over silently when it read its log at the last opening: it says so only in its own log file. */
+export async function droppedAtOpen(directory: string): Promise<string[]> {
+  const text = await readFile(join(directory, 'LOG'), 'utf8').catch(() => '');
+  const dropped = [...text.matchAll(/(\d+\.log): dropping (\d+) bytes; (.*)/g)];
+  if (dropped.length === 0) return [];
+  const bytes = dropped.reduce((sum, [, , count]) => sum + Number(count), 0);
+  return [`${bytes} bytes of the log could not be read (${dropped[0]?.[3] ?? ''}): the commits in them are lost`];
+}
+
+async function nameEvidence(directory: string): Promise<string> {
+  const prefix = `${basename(directory)}.corrupt-`;
+  const above = dirname(directory);
+  const number = (name: string): number => Number(name.slice(prefix.length));
+  const earlier = (await list(above)).filter((name) => name.startsWith(prefix)).sort((a, b) => number(a) - number(b));
+  for (const name of earlier.slice(0, Math.max(0, earlier.length - EVIDENCE_MAX + 1)))
+    await rm(join(above, name), { recursive: true, force: true });
+  const last = earlier.at(-1);
+  return join(above, `${prefix}${last === undefined ? 1 : number(last) + 1}`);
+}
+
+async function list(directory: string): Promise<string[]> {
+  return readdir(directory).catch(() => []);
+}
