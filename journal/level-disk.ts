@@ -25,7 +25,7 @@ export async function openLevelDisk(
   const salvaged: string[] = [];
   const repair = async (): Promise<void> => void salvaged.push(await repairLevel(directory, await unsafeTables(directory)));
   try {
-    await mkdir(directory, { recursive: true }); // somebody may have deleted it
+    await makeDirectory(directory);
     const isThere = await holdsDatabase(directory);
     if (isThere && (isDamaged || (await isHeadless(directory)) || (await unsafeTables(directory)).length > 0)) await repair();
   } catch (error) {
@@ -50,6 +50,18 @@ export async function openLevelDisk(
     if (!isFondacoError(error, 'CORRUPT') || salvaged.length > 0) throw error;
     await repair();
     return new LevelDisk(await open(), salvaged);
+  }
+}
+
+async function makeDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory); // not `recursive`: that takes a full disk for a missing parent
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== 'EEXIST')
+      throw new FondacoError(isNoSpace(message) ? 'FULL' : 'UNAVAILABLE', `the store ${directory} must open, got ${message}`, {
+        cause: error,
+      });
   }
 }
 

@@ -24,7 +24,7 @@ const ATTEMPTS_MAX = 5;
 
 /**
  * Takes the lock of a directory, made if absent. Rejects UNAVAILABLE, naming the holder, if it is held; CONFIG if the directory is unusable,
- * FULL if there is no room even for the holder's name.
+ * FULL if there is no room to make it.
  */
 export async function lockDirectory(directory: string, holder: string): Promise<Lock> {
   for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
@@ -46,7 +46,9 @@ async function tryLock(directory: string, holder: string): Promise<Lock | undefi
       throw new FondacoError('UNAVAILABLE', `directory ${directory} must be free, it is held by ${await readHolder(directory)}`);
     expected = 'writable';
     const name = join(directory, `holder.${randomUUID()}`);
-    await writeFile(name, `${holder}\n`);
+    await writeFile(name, `${holder}\n`).catch((error: unknown) => {
+      if (!isNoRoom(error)) throw error; // a full disk is no reason not to open: the store has room reserved
+    });
     if ((await identityOf(directory)) === identity) return asLock(directory, name, release);
   } catch (error) {
     await release?.();
@@ -99,8 +101,13 @@ async function lockFile(directory: string): Promise<(() => Promise<void>) | unde
 }
 
 function unusable(error: unknown, expected: string): FondacoError {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return new FondacoError(code === 'ENOSPC' || code === 'EDQUOT' ? 'FULL' : 'CONFIG', `${expected}, got ${message}`, { cause: error });
+  const { message } = error as Error;
+  return new FondacoError(isNoRoom(error) ? 'FULL' : 'CONFIG', `${expected}, got ${message}`, { cause: error });
+}
+
+function isNoRoom(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
 async function readHolder(directory: string): Promise<string> {
