@@ -7,7 +7,7 @@ import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
 import { parseEvent, type InputDefaults } from '../core/event-input.ts';
 import { Recorder } from '../recorder/recorder.ts';
 import { EXIT, ExitError } from './exit.ts';
-import { readLines } from './ndjson.ts';
+import { readLines } from '../core/ndjson.ts';
 import { count, print, printJson } from './text.ts';
 
 export interface RecordFlags {

@@ -18,6 +18,8 @@ export interface ErrorFacts {
   readonly unreachable?: boolean;
   /** REJECTED: the batch was too large (413), so no event in it need be at fault. */
   readonly tooLarge?: boolean;
+  /** REJECTED: the part of an event that is at fault, such as `object.kind`. */
+  readonly field?: string;
   /** The destination's status, such as `503`. */
   readonly status?: string;
   /** What the destination answered, at most 2 KiB of it. */

@@ -1,5 +1,6 @@
 import { FondacoError } from './errors.ts';
 import { EVENT_TYPE, LIMITS, OBJECT_FIELDS, type EventObject, type JsonObject } from './event.ts';
+import { describeFault, shapeOfJson } from './json-shape.ts';
 import { findMember, firstUnsafeInteger } from './json-text.ts';
 import { SEVERITIES, SEVERITY_NUMBER, type Severity } from './severity.ts';
 import { isTimestamp, parseTime, timestampOf, type Timestamp } from './time.ts';
@@ -66,7 +67,10 @@ export function parseEvent(text: string, defaults: InputDefaults, now: number): 
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new FondacoError('REJECTED', `event must be JSON, ${(error as Error).message}`, { cause: error });
+    throw new FondacoError('REJECTED', `event must be JSON, ${describeFault(text, shapeOfJson(text).fault ?? 0)}`, {
+      cause: error,
+      field: 'event',
+    });
   }
   if (!isObject(value)) throw rejected('event', 'a JSON object', value);
   onlyKeys(value, EVENT_KEYS, 'event');
@@ -124,7 +128,8 @@ function checkText(field: string, value: unknown, bytesMax: number): string {
   // Three bytes a unit at most: most texts need no second look.
   if (value.length * 3 > bytesMax) {
     const bytes = Buffer.byteLength(value);
-    if (bytes > bytesMax) throw new FondacoError('REJECTED', `${field} must be at most ${bytesMax} bytes of UTF-8, got ${bytes}`);
+    if (bytes > bytesMax)
+      throw new FondacoError('REJECTED', `${field} must be at most ${bytesMax} bytes of UTF-8, got ${bytes}`, { field });
   }
   return value;
 }
@@ -163,7 +168,10 @@ function attributesText(attributes: unknown): string {
     const text: unknown = JSON.stringify(attributes);
     if (typeof text === 'string' && text.startsWith('{')) return text;
   } catch (error) {
-    throw new FondacoError('REJECTED', `attributes must be what JSON can hold, ${(error as Error).message}`, { cause: error });
+    throw new FondacoError('REJECTED', `attributes must be what JSON can hold, ${(error as Error).message}`, {
+      cause: error,
+      field: 'attributes',
+    });
   }
   throw rejected('attributes', 'a JSON object', attributes);
 }
@@ -173,14 +181,18 @@ function checkAttributes(text: string): void {
   checkText('attributes', text, LIMITS.attributesBytes);
   const unsafe = firstUnsafeInteger(text);
   if (unsafe !== undefined) {
-    throw new FondacoError('REJECTED', `attributes must hold no integer beyond 2^53, got ${unsafe}: send it as a string`);
+    throw new FondacoError('REJECTED', `attributes must hold no integer beyond 2^53, got ${unsafe}: send it as a string`, {
+      field: 'attributes',
+    });
   }
 }
 
 function onlyKeys(object: JsonObject, allowed: readonly string[], where: string): void {
   for (const key of Object.keys(object)) {
     if (!allowed.includes(key)) {
-      throw new FondacoError('REJECTED', `${where} has an unknown key, expected any of ${allowed.join(', ')}, got ${show(key)}`);
+      throw new FondacoError('REJECTED', `${where} has an unknown key, expected any of ${allowed.join(', ')}, got ${show(key)}`, {
+        field: where,
+      });
     }
   }
 }
@@ -190,7 +202,7 @@ function isObject(value: unknown): value is JsonObject {
 }
 
 function rejected(field: string, expected: string, got: unknown): FondacoError {
-  return new FondacoError('REJECTED', `${field} must be ${expected}, got ${show(got)}`);
+  return new FondacoError('REJECTED', `${field} must be ${expected}, got ${show(got)}`, { field });
 }
 
 /** A value as a person recognises it, at most 60 characters of it. */

@@ -19,10 +19,12 @@ import { readLedger } from '../dispatcher/ledger.ts';
 import { LevelJournal } from '../journal/level-journal.ts';
 import { formatAddress, type ListenAddress } from './address.ts';
 import type { ProxyConfig, WriterConfig } from './config.ts';
+import { eventRoutes } from './http/event-routes.ts';
 import { HttpSurface } from './http/server.ts';
 import { statusRoutes } from './http/status-routes.ts';
 import { writerRoutes } from './http/writer-routes.ts';
 import { GrpcInput } from './inputs/grpc.ts';
+import { HttpInput } from './inputs/http.ts';
 import { LateWriter } from './late-writer.ts';
 import { statusSource } from './status.ts';
 import { writerKind, type WriterParts } from './writers.ts';
@@ -90,20 +92,22 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
   let isStopping = false;
   const isReady = (): boolean => journal.isOpen && !isStopping;
 
+  const accept = dispatcher.accept.bind(dispatcher);
+  const httpInput = new HttpInput({ accept, journal: journal.id, clock, node: hostname(), urgent });
   const http = await HttpSurface.open({
     address: config.listen.http,
     routes: [
       statusRoutes({
         isReady,
-        status: statusSource({ site: config.site, version: parts.version, clock, journal, dispatcher, feeds, isReady }),
+        status: statusSource({ site: config.site, version: parts.version, clock, journal, dispatcher, feeds, isReady, httpInput }),
         ledger: async () => readLedger(journal),
       }),
+      eventRoutes({ input: httpInput, clock }),
       writerRoutes({ resume: async (name) => resumeFeed(feeds, name) }),
     ],
     onProblem: (problem) => logger.error({ err: problem }, 'a request failed'),
   });
   try {
-    const accept = dispatcher.accept.bind(dispatcher);
     const input = await GrpcInput.open({ address: config.listen.grpc, accept, journal: journal.id, isReady, clock });
     const bug = new AbortController();
     const guarded = (running: Promise<void>): Promise<void> => running.catch((error: unknown) => bug.abort(error));
@@ -111,7 +115,8 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
     const work = new AbortController();
     const working = [dispatcher.run(work.signal), ...feeds.map(async (feed) => feed.run(work.signal)), watch(feeds, parts, work.signal)];
     const worked = Promise.all(working.map(guarded));
-    const taking = guarded(input.run(AbortSignal.any([signal, bug.signal])));
+    const stop = AbortSignal.any([signal, bug.signal]);
+    const taking = Promise.all([input, httpInput].map((each) => guarded(each.run(stop))));
     logStart(config, { grpc: input.address, http: http.address }, parts);
 
     await taking;

@@ -26,8 +26,16 @@ export interface ProxyStatus {
   /** Recurrences whose summary could not be made. */
   readonly unreported: number;
   readonly isBalanced: boolean;
+  /** By where they came in, since the start: events stored, and events refused for what is wrong with them. */
+  readonly inputs: readonly InputStatus[];
   readonly windows: { readonly open: number; readonly held: number };
   readonly writers: readonly FeedStatus[];
+}
+
+export interface InputStatus {
+  readonly name: 'grpc' | 'http';
+  readonly accepted: number;
+  readonly rejected: number;
 }
 
 export interface StatusSources {
@@ -38,14 +46,17 @@ export interface StatusSources {
   readonly dispatcher: Dispatcher;
   readonly feeds: readonly Feed[];
   readonly isReady: () => boolean;
+  /** What came over HTTP; the rest of what was accepted came over gRPC. */
+  readonly httpInput: { readonly counts: { readonly accepted: number; readonly rejected: number } };
 }
 
 /** Makes the function that tells; what is "since the start" is since this call. */
 export function statusSource(sources: StatusSources): () => Promise<ProxyStatus> {
-  const { site, version, clock, journal, dispatcher, feeds, isReady } = sources;
+  const { site, version, clock, journal, dispatcher, feeds, isReady, httpInput } = sources;
   const startedAt = formatMs(clock.now());
   const started = clock.monotonic();
   const acceptedBefore = sum(dispatcher.counts.accepted);
+  const rejectedBefore = dispatcher.counts.rejected;
   return async () => {
     const { accepted, rejected, lost, unreported, isBalanced, windows, writers } = await readLedger(journal);
     const dropped = writers
@@ -64,6 +75,15 @@ export function statusSource(sources: StatusSources): () => Promise<ProxyStatus>
       dropped,
       unreported,
       isBalanced,
+      inputs: [
+        // What HTTP was told is stored may be ahead of the rows that were read.
+        {
+          name: 'grpc',
+          accepted: Math.max(0, sum(accepted) - acceptedBefore - httpInput.counts.accepted),
+          rejected: rejected - rejectedBefore,
+        },
+        { name: 'http', ...httpInput.counts },
+      ],
       windows,
       writers: feeds.map((feed) => feed.status()),
     };

@@ -15,7 +15,7 @@ const LINE_BYTES_MAX = 512 * 1024;
 const NEWLINE = 0x0a;
 
 /** The lines of a stream of bytes that are not blank. What is longer than a line may be is passed over, not kept. */
-export async function* readLines(input: AsyncIterable<Buffer>): AsyncGenerator<Line> {
+export async function* readLines(input: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Line> {
   let held: Buffer[] = [];
   let heldBytes = 0;
   let number = 0;

@@ -1,6 +1,6 @@
 import { assert } from 'chai';
 import fc from 'fast-check';
-import { readLines, type Line } from '../../cli/ndjson.ts';
+import { readLines, type Line } from '../../core/ndjson.ts';
 
 async function linesOf(...chunks: (string | Buffer)[]): Promise<Line[]> {
   async function* input(): AsyncGenerator<Buffer> {
