@@ -5,6 +5,30 @@ import type { Delivery, Writer } from '../core/writer.ts';
 /** A write in flight when the feed is stopped may take so long to end. */
 const GRACE_MS = 5000;
 
+/** At most one write at a time, which can be let go. */
+export class InFlight {
+  #stop: AbortController | undefined;
+
+  /** Runs `write` with a signal that is aborted with `signal`, or by `letGo`. */
+  async run<T>(write: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
+    const stop = new AbortController();
+    const abort = (): void => stop.abort();
+    this.#stop = stop;
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await write(stop.signal);
+    } finally {
+      signal.removeEventListener('abort', abort);
+      this.#stop = undefined;
+    }
+  }
+
+  /** Ends the write that is in flight, if any: it gets some seconds for that. */
+  letGo(): void {
+    this.#stop?.abort();
+  }
+}
+
 /** One write, within `timeoutMs`. Resolves with what went wrong, as an error with a code, or `undefined`; never rejects. */
 export async function attemptWrite(
   { writer, clock, timeoutMs }: { writer: Writer; clock: Clock; timeoutMs: number },

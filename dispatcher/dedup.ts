@@ -180,6 +180,14 @@ export class Dedup {
     return lowest;
   }
 
+  /** Closes windows before their end, oldest first, until none that has folded needs a position below. */
+  closeBelow(draft: Draft, lane: Lane, position: number): void {
+    while (this.oldestNeeded(lane) < position) {
+      this.#counts.closedEarly++;
+      this.#close(draft, this.#windows.oldest());
+    }
+  }
+
   #addTo(draft: Draft, slot: number, entry: NewEntry, walk: EventWalk): Lane {
     let fold = this.#folds.get(slot);
     if (!fold) {

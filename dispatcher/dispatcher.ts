@@ -39,6 +39,8 @@ const TICK_MS = 50;
 /** Bytes accepted and not durable yet; beyond it senders are throttled. */
 const PENDING_BYTES_MAX = 64 * 1024 * 1024;
 const THROTTLE_MS = 100;
+/** When to ask again where there is no room. */
+const FULL_MS = 1000;
 /** So that a reply stays below gRPC's 4 MiB, with reasons of some 300 bytes at most. */
 const REJECTIONS_PER_REPLY = 5_000;
 /** Of one series, not yet seen by its sender; beyond it the series is throttled until they are. */
@@ -58,6 +60,11 @@ export class Dispatcher {
   #own!: OwnSeries;
   #dedup!: Dedup;
   #pendingBytes = 0;
+  /** Bytes of entries that the journal may hold, and who is to hear when that is too little. */
+  #bytesMax = Infinity;
+  #high = Infinity;
+  #onFull: () => void = () => undefined;
+  #refusal: string | undefined;
   /** When `run` looks again, on the monotonic clock. */
   #wakeAt = Infinity;
   /** Stored windows that cannot be reported any more. */
@@ -90,8 +97,9 @@ export class Dispatcher {
     const series = found instanceof Promise ? await found : found;
     const { rejections } = series;
     const isDeaf = rejections.length > REJECTIONS_MAX && batch.settled < rejections[0]!.seq;
-    if (this.#pendingBytes > PENDING_BYTES_MAX || isDeaf)
-      return this.journal.commit(() => ({ ...this.#reply(batch, series), throttleMs: THROTTLE_MS }));
+    if (this.refusal !== undefined) this.#onFull();
+    const throttleMs = this.refusal !== undefined ? FULL_MS : this.#pendingBytes > PENDING_BYTES_MAX || isDeaf ? THROTTLE_MS : 0;
+    if (throttleMs > 0) return this.journal.commit(() => ({ ...this.#reply(batch, series), throttleMs }));
     let bytes = 0;
     for (const event of batch.events) bytes += event.length;
     this.#pendingBytes += bytes;
@@ -104,8 +112,45 @@ export class Dispatcher {
       series.pending--;
       this.#pendingBytes -= bytes;
       this.#series.trimCache();
+      if (this.#bytes > this.#high) this.#onFull();
       if (this.#series.isOver(this.#counts)) this.#bell.ring();
     }
+  }
+
+  /** Takes nothing in beyond `bytesMax` of entries in the journal; `onFull` is called when that keeps something out, and from `high` on. */
+  limit({ bytesMax, high }: { bytesMax: number; high: number }, onFull: () => void): void {
+    this.#bytesMax = bytesMax;
+    this.#high = high;
+    this.#onFull = onFull;
+  }
+
+  /** Takes nothing in, for a reason that people are shown, until it is called without one. */
+  refuse(reason: string | undefined): void {
+    this.#refusal = reason;
+  }
+
+  /** Why nothing is taken in at the moment. */
+  get refusal(): string | undefined {
+    if (this.journal.isLow) return 'the disk is full';
+    return this.#bytes > this.#bytesMax ? (this.#refusal ?? 'the budget of the journal is spent') : this.#refusal;
+  }
+
+  get #bytes(): number {
+    return this.journal.bytes('urgent') + this.journal.bytes('normal') + this.#pendingBytes;
+  }
+
+  /** The lowest position that an open window still needs. */
+  oldestWindow(lane: Lane): number {
+    return this.#dedup.oldestNeeded(lane);
+  }
+
+  /** Closes windows early whose first lies below `position`, so that it may be trimmed. */
+  async closeWindowsBelow(lane: Lane, position: number): Promise<void> {
+    if (this.#dedup.oldestNeeded(lane) >= position) return;
+    await this.journal.commit((draft) => {
+      this.#dedup.closeBelow(draft, lane, position);
+      this.#putCounts(draft);
+    });
   }
 
   /** Ends windows, announces losses and keeps rows within their limit, until `signal` is aborted. */

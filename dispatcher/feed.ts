@@ -25,6 +25,16 @@ import { Mutex } from './mutex.ts';
 import { OWN_TYPES } from './own-events.ts';
 import { FORWARD_MS } from './retry-timer.ts';
 
+/** What a writer may have pending. */
+export interface BacklogLimits {
+  /** Bytes of entries, to the blob. */
+  readonly bytesMax: number;
+  /** What is older is given up; Infinity for no limit. */
+  readonly ageMaxMs: number;
+  /** Beyond `bytesMax`: give up the oldest, normal lane before urgent; or have nothing taken in, from anybody. */
+  readonly whenFull: 'drop-oldest' | 'refuse';
+}
+
 /** Dead letters kept: at a limit, the feed pauses as refused until there is room. */
 export interface FeedSettings extends DeadLetterLimits {
   /** The destination's identity: another name is another destination. */
@@ -34,6 +44,7 @@ export interface FeedSettings extends DeadLetterLimits {
   /** A normal batch waits for `intervalMs`, unless `eventsMax` or `bytesMax` is reached before; an urgent one never waits. */
   readonly batch: { readonly intervalMs: number; readonly eventsMax: number; readonly bytesMax: number };
   readonly retry: RetryPolicy;
+  readonly backlog: BacklogLimits;
   /** False: loss notices pass the filter like any other event. */
   readonly notices: boolean;
   /** A write that takes longer is aborted, and counts as UNAVAILABLE. */
@@ -217,8 +228,8 @@ export class Feed {
     if (this.#urgentBatches >= URGENT_BATCHES_MAX || !urgent.hasWork || urgent.phase === 'idle') return 0;
     if (urgent.phase !== 'waiting') return Math.max(0, urgent.phaseSince + HANG_MS - now);
     // The urgent lane failed before. Now that something is to be tried, it is tried first.
-    if (urgent.hasAttemptedSince(turn.since)) return 0;
-    const inMs = urgent.forwardInMs();
+    if (urgent.retry.lastAttemptAt >= turn.since) return 0;
+    const inMs = urgent.retry.forwardInMs();
     // A lane that fails does not hold a healthy one; but a destination that cannot be reached is away for both.
     if (inMs > FORWARD_MS || (inMs > 0 && !normal.isFailing && !urgent.isUnreachable)) return 0;
     if (inMs > 0) return inMs;
@@ -266,7 +277,7 @@ export class Feed {
   wentThrough(lane: Lane, isFirst: boolean): void {
     if (lane === 'urgent') this.#urgentBatches++; // an attempt that fails is no batch: it must not let the normal lane by
     const other = this.lanes[lane === 'urgent' ? 'normal' : 'urgent'];
-    if (isFirst || (other.isFailing && other.forwardInMs() <= 0)) other.forward();
+    if (isFirst || (other.isFailing && other.retry.forwardInMs() <= 0)) other.forward();
   }
 
   async #load(): Promise<void> {

@@ -10,13 +10,14 @@ import type { DecodedEvent } from '../core/event-codec.ts';
 import type { Entry } from '../core/journal.ts';
 import type { Lane } from '../core/lane.ts';
 import { uuidV7 } from '../core/uuid.ts';
+import { InFlight } from './attempt.ts';
 import { BatchSize } from './batch-size.ts';
 import { hasRoom, noRoom } from './dead-letters.ts';
 import { errorOf, type FeedLane, type FeedRow } from './feed-row.ts';
 import type { Feed, LaneStatus, Turn } from './feed.ts';
 import { isHeld, refuse, stateBelow, succeed, suspend } from './feed-state.ts';
 import { compileFilter } from './filter.ts';
-import { LaneReader, type Step } from './lane-reader.ts';
+import { LaneReader, type GivenUp, type Step } from './lane-reader.ts';
 import { delivering, passing, settingAside, type InCommit, type LoseRange, type Move, type WriteStep } from './moves.ts';
 import { isNotice } from './own-events.ts';
 import { RetryTimer } from './retry-timer.ts';
@@ -35,7 +36,7 @@ export class LaneFeed {
   readonly #lane: Lane;
   readonly #clock: Clock;
   readonly #reader: LaneReader;
-  readonly #retry: RetryTimer;
+  readonly retry: RetryTimer;
   readonly #size: BatchSize;
   /** Of a writer with a resendWindow: what it has sent beyond what is settled. */
   readonly #unconfirmed: Unconfirmed;
@@ -47,6 +48,9 @@ export class LaneFeed {
   #failedFrom = 0;
   /** Since when a batch is waited for to fill. */
   #fillsSince: number | undefined;
+  /** What is over a limit of the backlog. */
+  #toGiveUp: { to: number; cause: GivenUp } | undefined;
+  readonly #inFlight = new InFlight();
   #headAtCut = 0;
   #stateAtCut: FeedRow['state'] = 'delivering';
   /** The urgent lane's head at the last attempt: what came since may bring the next one forward. */
@@ -57,7 +61,7 @@ export class LaneFeed {
     this.#lane = lane;
     this.#clock = feed.clock;
     this.#reader = new LaneReader(feed.dispatcher.journal, feed.settings.name, lane);
-    this.#retry = new RetryTimer(feed.clock);
+    this.retry = new RetryTimer(feed.clock);
     this.#size = new BatchSize(feed.settings.batch.eventsMax);
     this.#unconfirmed = new Unconfirmed(feed.settings.writer.resendWindow ?? 0);
     this.#wantsNow = compileFilter(feed.settings.filter);
@@ -69,7 +73,7 @@ export class LaneFeed {
     this.#size.found();
     this.#takeBack();
     this.#seenHead ??= this.#head;
-    this.#retry.load(this.#row);
+    this.retry.load(this.#row);
   }
 
   get hasWork(): boolean {
@@ -86,17 +90,8 @@ export class LaneFeed {
 
   /** See RetryTimer.forward. */
   forward(): void {
-    this.#retry.forward();
+    this.retry.forward();
     this.bell.ring();
-  }
-
-  /** See RetryTimer.forwardInMs. */
-  forwardInMs(): number {
-    return this.#retry.forwardInMs();
-  }
-
-  hasAttemptedSince(time: number): boolean {
-    return this.#retry.lastAttemptAt >= time;
   }
 
   status(): LaneStatus {
@@ -106,7 +101,7 @@ export class LaneFeed {
       pending: this.#head - cursor,
       oldestAgeMs: this.#head > cursor && receivedAt !== undefined ? Math.max(0, this.#clock.now() - receivedAt) : 0,
       attempts,
-      nextAttemptInMs: attempts > 0 ? Math.round(this.#retry.dueInMs()) : 0,
+      nextAttemptInMs: attempts > 0 ? Math.round(this.retry.dueInMs()) : 0,
       series,
       seq,
     };
@@ -115,6 +110,7 @@ export class LaneFeed {
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#confirm(signal);
+      if (await this.#giveUp(signal)) continue;
       const waitMs = this.#waitMs();
       if (waitMs > 0) {
         this.#enter(waitMs === Infinity && !this.isFailing ? 'idle' : 'waiting');
@@ -129,6 +125,34 @@ export class LaneFeed {
       else await this.#feed.inTurn(this.#lane, async () => this.#write(step, signal));
     }
     this.#enter('idle');
+  }
+
+  /** Gives up what lies below a position, whatever state the feed is in; a write in flight is let go. The lane's loop does it. */
+  giveUp(to: number, cause: GivenUp): void {
+    if (to <= Math.max(this.#row.cursor, this.#toGiveUp?.to ?? 0)) return;
+    this.#toGiveUp = { to, cause };
+    this.#inFlight.letGo();
+    this.bell.ring();
+  }
+
+  /** The first position that is not settled. */
+  get cursor(): number {
+    return this.#row.cursor;
+  }
+
+  async #giveUp(signal: AbortSignal): Promise<boolean> {
+    const { to, cause } = this.#toGiveUp ?? { to: 0, cause: 'budget' };
+    this.#toGiveUp = undefined;
+    const { cursor: from, epoch } = this.#row;
+    if (to <= from) return false;
+    this.#takeBack();
+    this.#reader.clear();
+    const step = await this.#reader.giveUp({ from, to }, cause, epoch).catch((error: unknown) => {
+      if (!isFondacoError(error)) throw error;
+      return undefined; // the journal is being reopened; it will be asked for again
+    });
+    if (step && step.kind !== 'write') await this.#pass(step, signal);
+    return true;
   }
 
   get #row(): FeedLane {
@@ -157,7 +181,7 @@ export class LaneFeed {
     if (isHeld(this.#feed.row) || head <= cursor) return Infinity;
     if (attempts > 0) {
       const hasArrived = this.#lane === 'urgent' && head > this.#seenHead!;
-      return hasArrived ? Math.max(0, Math.min(this.#retry.dueInMs(), this.forwardInMs())) : this.#retry.dueInMs();
+      return hasArrived ? Math.max(0, Math.min(this.retry.dueInMs(), this.retry.forwardInMs())) : this.retry.dueInMs();
     }
     const { intervalMs, eventsMax } = this.#feed.settings.batch;
     if (this.#lane === 'urgent' || this.#size.isSearching || head - cursor >= Math.min(eventsMax, this.#size.next)) return 0;
@@ -188,7 +212,7 @@ export class LaneFeed {
     this.#fillsSince = undefined;
     const { dispatcher, settings } = this.#feed;
     const id = `${settings.name}/${this.#lane}`;
-    const lose: LoseRange = (draft, series, range) => dispatcher.lose(draft, { kind: 'writer', id, series }, 'corrupt', range);
+    const lose: LoseRange = (draft, cause, series, range) => dispatcher.lose(draft, { kind: 'writer', id, series }, cause, range);
     await this.#move(step, signal, passing(step, this.#freshSeries(), lose));
   }
 
@@ -203,12 +227,12 @@ export class LaneFeed {
     this.#enter('writing');
     this.#feed.began(this.#lane);
     this.#seenHead = this.#head;
-    const failure = this.#sharedFailure(turn) ?? (await this.#feed.attempt(step.deliveries, signal));
-    this.#retry.attempted();
+    const failure = this.#sharedFailure(turn) ?? (await this.#inFlight.run((stop) => this.#feed.attempt(step.deliveries, stop), signal));
+    this.retry.attempted();
     this.#lastFailure = failure;
     if (step.to >= this.#headAtCut) this.#fillsSince = undefined; // what a limit cut off has waited already
     if (!failure) await this.#delivered(step, signal);
-    else if (!signal.aborted) await this.#failed(step, failure, signal);
+    else if (!signal.aborted && !this.#toGiveUp) await this.#failed(step, failure, signal);
     this.#enter(this.isFailing ? 'waiting' : this.hasWork ? 'preparing' : 'idle');
     this.#feed.ring();
   }
@@ -216,7 +240,7 @@ export class LaneFeed {
   /** A destination that the urgent lane, just now, could not even reach is not tried again by this one. */
   #sharedFailure(turn: Turn): FondacoError | undefined {
     const { urgent } = this.#feed.lanes;
-    const failure = this !== urgent && urgent.hasAttemptedSince(turn.since) ? urgent.#lastFailure : undefined;
+    const failure = this !== urgent && urgent.retry.lastAttemptAt >= turn.since ? urgent.#lastFailure : undefined;
     return failure?.facts.unreachable ? failure : undefined;
   }
 
@@ -302,7 +326,7 @@ export class LaneFeed {
   }
 
   #wait(policy: RetryPolicy, failure: FondacoError): void {
-    this.#retry.failed(this.#row, failure, { policy, random: this.#feed.dispatcher.random });
+    this.retry.failed(this.#row, failure, { policy, random: this.#feed.dispatcher.random });
     this.#feed.row.lastError = errorOf(failure, this.#clock.now());
   }
 

@@ -27,10 +27,13 @@ export type Step =
       readonly deliveries: readonly Delivery[];
     }
   | { readonly kind: 'pass'; readonly from: number; readonly to: number; readonly passed: Passed }
-  /** `epoch`: of what follows, as far as it is known. */
-  | { readonly kind: 'hole'; readonly from: number; readonly to: number; readonly epoch: number }
+  /** Given up unread. `epoch`: of what follows, as far as it is known. */
+  | { readonly kind: 'hole'; readonly from: number; readonly to: number; readonly epoch: number; readonly cause: GivenUp }
   /** The entries that follow are of another epoch and need a delivery series of their own. */
   | { readonly kind: 'rotate'; readonly from: number; readonly epoch: number };
+
+/** Why entries are not read: the journal has not got them any more, or their writer's backlog is over its limit, in bytes or in age. */
+export type GivenUp = 'corrupt' | 'budget' | 'age';
 
 export interface Passed {
   folded: number;
@@ -72,7 +75,7 @@ export class LaneReader {
     for (; at < SCAN_MAX && scanned < Math.max(SCAN_BYTES_MAX, limits.bytesMax); at++) {
       if (at === entries.length) {
         const hole = await this.#readOn(entries, from + at);
-        if (hole && at === 0) return { kind: 'hole', ...hole, epoch: await this.#epochAt(hole.to, row.epoch) };
+        if (hole && at === 0) return this.giveUp(hole, hole.from < this.#journal.tail(this.#lane) ? 'budget' : 'corrupt', row.epoch);
         if (at === entries.length) break;
       }
       const entry = entries[at]!;
@@ -92,6 +95,11 @@ export class LaneReader {
     if (at === 0) return undefined;
     const to = from + at;
     return deliveries.length > 0 ? { kind: 'write', from, to, passed, deliveries } : { kind: 'pass', from, to, passed };
+  }
+
+  /** The step over a range that is not read. `epoch`: the one before it. */
+  async giveUp({ from, to }: { from: number; to: number }, cause: GivenUp, epoch: number): Promise<Step> {
+    return { kind: 'hole', from, to, cause, epoch: await this.#epochAt(to, epoch) };
   }
 
   #delivery(entry: Entry, row: FeedLane, ahead: number): Delivery {

@@ -6,7 +6,7 @@ import type { Draft } from '../core/journal.ts';
 import type { Lane } from '../core/lane.ts';
 import { deadLetterKey, deadLetterOf } from './dead-letters.ts';
 import type { FeedError, FeedLane, FeedRow } from './feed-row.ts';
-import type { Step } from './lane-reader.ts';
+import type { GivenUp, Step } from './lane-reader.ts';
 
 export type WriteStep = Extract<Step, { kind: 'write' }>;
 
@@ -24,7 +24,7 @@ export interface Move {
 }
 
 /** A range that a writer will not get, with the delivery series that ends before it and the one that begins after it. */
-export type LoseRange = (draft: Draft, series: readonly [string, string], range: readonly [number, number]) => void;
+export type LoseRange = (draft: Draft, cause: GivenUp, series: readonly [string, string], range: readonly [number, number]) => void;
 
 /** Over what is not sent: folded and filtered entries, a hole, an epoch's border. `begins`: a fresh series, should one be needed. */
 export function passing(step: Exclude<Step, WriteStep>, begins: string, lose: LoseRange): Move {
@@ -42,8 +42,9 @@ export function passing(step: Exclude<Step, WriteStep>, begins: string, lose: Lo
     lane.epoch = step.epoch;
     if (step.kind === 'rotate') return;
     lane.cursor = step.to;
-    lane.dropped += step.to - step.from;
-    if (commit) lose(commit.draft, [ends, begins], [step.from, step.to - 1]);
+    if (step.cause === 'age') lane.expired += step.to - step.from;
+    else lane.dropped += step.to - step.from;
+    if (commit) lose(commit.draft, step.cause, [ends, begins], [step.from, step.to - 1]);
   };
   return { events: 0, dead: 0, apply };
 }

@@ -342,6 +342,7 @@ export class DiskJournal implements Journal {
   }
 
   async #offsetAt(lane: Lane, position: number, tail: number): Promise<number> {
+    if (position >= this.#bounds[lane].head) return this.#bounds[lane].offset;
     const blob = await this.#heal(() => this.#blobs[lane].before(position + 1));
     return blob && blob.first >= tail - BLOB_ENTRIES_MAX ? blob.offset : this.#bounds[lane].tailOffset;
   }

@@ -8,12 +8,10 @@ import { parseAddress, type ListenAddress } from './address.ts';
 /** Keys of the design that this version has not got yet, by the key they stand below: they get an answer of their own, because they are not misspelt. */
 const LATER = new Set([
   'catalogs',
-  'journal',
   'unknownTypes',
   'subscriptions',
   'listen.tls',
   'listen.token',
-  'writers.backlog',
   'writers.secret',
   'writers.secrets',
   'writers.tls',
@@ -58,6 +56,13 @@ const batch = section({
   bytesMax: size({ min: '1KiB', max: '64MiB' }).default(1024 * 1024),
 });
 
+const backlog = section({
+  bytesMax: size({ min: '1MiB', max: '1TiB' }).default(1024 ** 3),
+  ageMax: duration({ min: '1s', max: '3650d' }).optional(),
+  /** Beyond `bytesMax`: the oldest is dropped and announced, normal lane before urgent; or nothing is taken in, from anybody. */
+  whenFull: oneOf('drop-oldest', 'refuse').default('drop-oldest'),
+});
+
 const filter = section({
   minSeverity: severity().optional(),
   types: z
@@ -74,6 +79,7 @@ export const writerShape = {
   kind: z.string(),
   batch: batch.prefault({}),
   retry: retry.prefault({ policy: 'backoff' }),
+  backlog: backlog.prefault({}),
   filter: filter.optional(),
   /** Whether loss notices come, past the filter. */
   notices: flag().default(true),
@@ -102,6 +108,12 @@ export const configSchema = section({
   dedup: section({
     interval: duration({ min: '0s', max: '1d' }).default(10_000),
     windowsMax: wholeNumber({ min: 1, max: 10_000_000 }).default(100_000),
+  }).prefault({}),
+  journal: section({
+    /** Of entries; the database takes some more. */
+    bytesMax: size({ min: '16MiB', max: '1TiB' }).default(4 * 1024 ** 3),
+    /** How long delivered events are kept for history, within the budget. */
+    retention: duration({ min: '0s', max: '3650d' }).default(7 * 86_400_000),
   }).prefault({}),
   lanes: section({ urgent: section({ minSeverity: severity().default('critical') }).prefault({}) }).prefault({}),
   inputs: leaf('an empty list, inputs besides gRPC come with a later version', { type: 'array', maxItems: 0 }, (value) =>

@@ -9,6 +9,8 @@ import { z } from 'zod';
 import type { RetryPolicy } from '../core/backoff.ts';
 import { FondacoError } from '../core/errors.ts';
 import type { Severity } from '../core/severity.ts';
+import type { Budget } from '../dispatcher/backlog.ts';
+import type { BacklogLimits } from '../dispatcher/feed.ts';
 import { formatAddress, isLocal, parseAddress, type ListenAddress } from './address.ts';
 import { comesLater, configSchema, retryPolicy, section, writerShape } from './config-schema.ts';
 import { ConfigText, showPath, type KeyPath, type Problem } from './config-yaml.ts';
@@ -25,6 +27,7 @@ export interface ProxyConfig {
   readonly dedup: { readonly intervalMs: number; readonly windowsMax: number };
   /** The lowest severity of the urgent lane. */
   readonly urgent: Severity;
+  readonly journal: Budget;
   readonly writers: readonly WriterConfig[];
 }
 
@@ -35,6 +38,7 @@ export interface WriterConfig {
   readonly settings: Readonly<Record<string, unknown>>;
   readonly batch: { readonly intervalMs: number; readonly eventsMax: number; readonly bytesMax: number };
   readonly retry: RetryPolicy;
+  readonly backlog: BacklogLimits;
   readonly filter: { readonly minSeverity?: Severity; readonly types?: readonly string[] } | undefined;
   readonly notices: boolean;
 }
@@ -107,7 +111,7 @@ function assemble(
   file: string | undefined,
   { env, cwd, hostname: host }: Surroundings,
 ): ProxyConfig {
-  const { listen, dedup, lanes } = settings;
+  const { listen, dedup, lanes, journal } = settings;
   // systemd gives several, separated by colons, where a unit asks for several; the first is ours.
   const [stateDirectory = ''] = (env.STATE_DIRECTORY ?? '').split(':');
   return {
@@ -118,6 +122,7 @@ function assemble(
     listen: { grpc: listen.grpc, http: listen.http },
     dedup: { intervalMs: dedup.interval, windowsMax: dedup.windowsMax },
     urgent: lanes.urgent.minSeverity,
+    journal: { bytesMax: journal.bytesMax, retentionMs: journal.retention },
     writers,
   };
 }
@@ -156,13 +161,14 @@ async function buildWriter(text: ConfigText, value: unknown, index: number): Pro
 }
 
 function writerConfig(settings: z.output<z.ZodObject<typeof writerShape>>, own: Readonly<Record<string, unknown>>): WriterConfig {
-  const { name, kind, batch, retry, filter, notices } = settings;
+  const { name, kind, batch, retry, backlog, filter, notices } = settings;
   return {
     name,
     kind,
     settings: own,
     batch: { intervalMs: batch.interval, eventsMax: batch.eventsMax, bytesMax: batch.bytesMax },
     retry: retryPolicy(retry),
+    backlog: { bytesMax: backlog.bytesMax, ageMaxMs: backlog.ageMax ?? Infinity, whenFull: backlog.whenFull },
     filter: filter && {
       ...(filter.minSeverity === undefined ? {} : { minSeverity: filter.minSeverity }),
       ...(filter.types === undefined ? {} : { types: filter.types }),

@@ -13,6 +13,7 @@ import type { Clock } from '../core/clock.ts';
 import { asError, FondacoError } from '../core/errors.ts';
 import type { Journal } from '../core/journal.ts';
 import type { Writer } from '../core/writer.ts';
+import { Backlog } from '../dispatcher/backlog.ts';
 import { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { Feed, type FeedState } from '../dispatcher/feed.ts';
 import { readLedger } from '../dispatcher/ledger.ts';
@@ -89,8 +90,9 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
   const dispatcher = await Dispatcher.open(journal, { clock, random, dedup, urgent, node: hostname() });
   const writers = await openWriters(config, parts);
   const feeds = await Promise.all(config.writers.map(async (writer, i) => openFeed(dispatcher, writer, writers[i]!)));
+  const backlog = await Backlog.open(dispatcher, feeds, config.journal);
   let isStopping = false;
-  const isReady = (): boolean => journal.isOpen && !isStopping;
+  const isReady = (): boolean => journal.isOpen && !isStopping && dispatcher.refusal === undefined;
 
   const accept = dispatcher.accept.bind(dispatcher);
   const httpInput = new HttpInput({ accept, journal: journal.id, clock, node: hostname(), urgent });
@@ -99,7 +101,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
     routes: [
       statusRoutes({
         isReady,
-        status: statusSource({ site: config.site, version: parts.version, clock, journal, dispatcher, feeds, isReady, httpInput }),
+        status: statusSource({ site: config.site, version: parts.version, clock, journal, dispatcher, backlog, feeds, isReady, httpInput }),
         ledger: async () => readLedger(journal),
       }),
       eventRoutes({ input: httpInput, clock }),
@@ -113,7 +115,12 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
     const guarded = (running: Promise<void>): Promise<void> => running.catch((error: unknown) => bug.abort(error));
 
     const work = new AbortController();
-    const working = [dispatcher.run(work.signal), ...feeds.map(async (feed) => feed.run(work.signal)), watch(feeds, parts, work.signal)];
+    const working = [
+      dispatcher.run(work.signal),
+      backlog.run(work.signal),
+      ...feeds.map(async (feed) => feed.run(work.signal)),
+      watch(feeds, parts, work.signal),
+    ];
     const worked = Promise.all(working.map(guarded));
     const stop = AbortSignal.any([signal, bug.signal]);
     const taking = Promise.all([input, httpInput].map((each) => guarded(each.run(stop))));
@@ -143,7 +150,7 @@ async function openWriters(config: ProxyConfig, parts: WriterParts): Promise<Lat
 
 async function openFeed(
   dispatcher: Dispatcher,
-  { name, kind, settings, batch, retry, filter, notices }: WriterConfig,
+  { name, kind, settings, batch, retry, backlog, filter, notices }: WriterConfig,
   writer: Writer,
 ): Promise<Feed> {
   const writeTimeoutMs = (await knownKind(kind)).writeTimeoutMs(settings);
@@ -152,6 +159,7 @@ async function openFeed(
     writer,
     batch,
     retry,
+    backlog,
     filter: filter ?? {},
     notices,
     deadLettersMax: DEAD_LETTERS_MAX,

@@ -1,8 +1,9 @@
 /** What /v1/status tells; the one place that puts the shapes of the dispatcher together. */
 import type { Clock } from '../core/clock.ts';
 import type { Journal } from '../core/journal.ts';
-import { LANES, type PerLane } from '../core/lane.ts';
+import { LANES, perLane, type PerLane } from '../core/lane.ts';
 import { formatMs } from '../core/time.ts';
+import type { Backlog, BacklogStatus } from '../dispatcher/backlog.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
 import type { Feed, FeedStatus } from '../dispatcher/feed.ts';
 import { readLedger } from '../dispatcher/ledger.ts';
@@ -29,6 +30,7 @@ export interface ProxyStatus {
   /** By where they came in, since the start: events stored, and events refused for what is wrong with them. */
   readonly inputs: readonly InputStatus[];
   readonly windows: { readonly open: number; readonly held: number };
+  readonly journal: BacklogStatus;
   readonly writers: readonly FeedStatus[];
 }
 
@@ -44,6 +46,7 @@ export interface StatusSources {
   readonly clock: Clock;
   readonly journal: Journal;
   readonly dispatcher: Dispatcher;
+  readonly backlog: Backlog;
   readonly feeds: readonly Feed[];
   readonly isReady: () => boolean;
   /** What came over HTTP; the rest of what was accepted came over gRPC. */
@@ -52,7 +55,7 @@ export interface StatusSources {
 
 /** Makes the function that tells; what is "since the start" is since this call. */
 export function statusSource(sources: StatusSources): () => Promise<ProxyStatus> {
-  const { site, version, clock, journal, dispatcher, feeds, isReady, httpInput } = sources;
+  const { site, version, clock, journal, dispatcher, backlog, feeds, isReady, httpInput } = sources;
   const startedAt = formatMs(clock.now());
   const started = clock.monotonic();
   const acceptedBefore = sum(dispatcher.counts.accepted);
@@ -85,11 +88,22 @@ export function statusSource(sources: StatusSources): () => Promise<ProxyStatus>
         { name: 'http', ...httpInput.counts },
       ],
       windows,
-      writers: feeds.map((feed) => feed.status()),
+      journal: backlog.status(),
+      writers: feeds.map((feed) => writerStatus(feed, backlog)),
     };
   };
 }
 
 function sum(counts: PerLane<number>): number {
   return LANES.reduce((total, lane) => total + counts[lane], 0);
+}
+
+/** What was not read since the start has no time of its own yet: the marks of age tell. */
+function writerStatus(feed: Feed, backlog: Backlog): FeedStatus {
+  const status = feed.status();
+  const lanes = perLane((lane) => {
+    const { oldestAgeMs, ...rest } = status.lanes[lane];
+    return { ...rest, oldestAgeMs: oldestAgeMs > 0 ? oldestAgeMs : Math.round(backlog.oldestMs(feed, lane)) };
+  });
+  return { ...status, lanes };
 }

@@ -31,7 +31,7 @@ describe('proxy config', () => {
 
   /** What is wrong, where, and what is said. */
   const bad: [text: string, line: number, column: number, message: string][] = [
-    ['sitee: x', 1, 1, 'sitee is unknown, expected any of site, labels, data, listen, dedup, lanes, inputs, writers'],
+    ['sitee: x', 1, 1, 'sitee is unknown, expected any of site, labels, data, listen, dedup, journal, lanes, inputs, writers'],
     ['catalogs: []', 1, 1, 'catalogs comes with a later version'],
     ['site: ""', 1, 7, 'site must be 1 to 256 bytes without control characters, got ""'],
     ['site: [a]', 1, 7, 'site must be 1 to 256 bytes without control characters, got a list'],
@@ -62,10 +62,10 @@ describe('proxy config', () => {
     ],
     ['lanes: { express: {} }', 1, 10, 'lanes.express is unknown, expected any of urgent'],
     [
-      'journal: { bytesMax: 4GiB }',
+      'catalogs: [x.proto]',
       1,
       1,
-      'journal comes with a later version, this one knows site, labels, data, listen, dedup, lanes, inputs, writers',
+      'catalogs comes with a later version, this one knows site, labels, data, listen, dedup, journal, lanes, inputs, writers',
     ],
     ['lanes:\ndedup: {}', 1, 1, 'lanes must be a map, got nothing'],
     [writer('batch: { bytesMax: 4 }'), 5, 24, 'writers[0].batch.bytesMax must be a size from 1KiB to 64MiB, got 4'],
@@ -240,6 +240,7 @@ data: ./data
 listen: { grpc: 127.0.0.1:7070, http: unix:/run/fondaco/proxy.sock }
 dedup: { interval: 10s, windowsMax: 100000 }
 lanes: { urgent: { minSeverity: error } }
+journal: { bytesMax: 2GiB, retention: 3d }
 inputs: []
 writers:
   - name: ops
@@ -249,6 +250,7 @@ writers:
     filter: { minSeverity: warn, types: ['cluster.*'] }
     batch: { interval: 1.5s, eventsMax: 500, bytesMax: 1MiB }
     retry: { policy: backoff, initial: 1s, max: 5m }
+    backlog: { bytesMax: 256MiB, ageMax: 30d, whenFull: refuse }
   - { name: screen, kind: console, notices: false, retry: { policy: constant, interval: 2s, attempts: 9 } }
 `);
     assert.deepEqual(config, {
@@ -259,6 +261,7 @@ writers:
       listen: { grpc: { host: '127.0.0.1', port: 7070 }, http: { path: '/run/fondaco/proxy.sock' } },
       dedup: { intervalMs: 10_000, windowsMax: 100_000 },
       urgent: 'error',
+      journal: { bytesMax: 2 * 1024 ** 3, retentionMs: 3 * 86_400_000 },
       writers: [
         {
           name: 'ops',
@@ -266,6 +269,7 @@ writers:
           settings: { url: 'https://ops.example/events', headers: { authorization: 'Bearer abc' } },
           batch: { intervalMs: 1500, eventsMax: 500, bytesMax: 1024 * 1024 },
           retry: { policy: 'backoff', initialMs: 1000, maxMs: 300_000 },
+          backlog: { bytesMax: 256 * 1024 ** 2, ageMaxMs: 30 * 86_400_000, whenFull: 'refuse' },
           filter: { minSeverity: 'warn', types: ['cluster.*'] },
           notices: true,
         },
@@ -275,6 +279,7 @@ writers:
           settings: {},
           batch: { intervalMs: 1000, eventsMax: 500, bytesMax: 1024 * 1024 },
           retry: { policy: 'constant', intervalMs: 2000, attempts: 9 },
+          backlog: { bytesMax: 1024 ** 3, ageMaxMs: Infinity, whenFull: 'drop-oldest' },
           filter: undefined,
           notices: false,
         },

@@ -8,10 +8,12 @@ import type { Lane, PerLane } from '../../core/lane.ts';
 import { ProtobufWriter } from '../../core/protobuf.ts';
 import { uuidV7Bytes } from '../../core/uuid.ts';
 import type { Delivery, Writer } from '../../core/writer.ts';
+import { Backlog, type Budget } from '../../dispatcher/backlog.ts';
 import { Dispatcher } from '../../dispatcher/dispatcher.ts';
 import { Feed, type FeedSettings } from '../../dispatcher/feed.ts';
 import { readLedger, type Ledger } from '../../dispatcher/ledger.ts';
 import { DiskJournal } from '../../journal/journal.ts';
+import type { Reserve } from '../../journal/reserve.ts';
 import { MemoryStorage } from '../../journal/memory-journal.ts';
 import { FakeClock, settle } from './fake-clock.ts';
 
@@ -87,6 +89,9 @@ export interface KitOptions {
   /** Called after each durable commit, also of the first ones. */
   readonly onCommit?: (journal: Journal) => void;
   readonly resendWindow?: number;
+  /** Of the journal; without one nothing is trimmed. */
+  readonly budget?: Budget;
+  readonly reserve?: Reserve;
   /** Also the names of the writers. */
   readonly writers?: Record<string, Partial<FeedSettings>>;
 }
@@ -99,6 +104,7 @@ export class DispatchKit {
   readonly feeds = new Map<string, Feed>();
   journal!: Journal;
   dispatcher!: Dispatcher;
+  backlog!: Backlog;
   readonly problems: FondacoError[] = [];
   readonly #stop = new AbortController();
   readonly #resendWindow: number | undefined;
@@ -119,6 +125,7 @@ export class DispatchKit {
       stamp: { site: 'plant-7' },
       onProblem: (problem) => kit.problems.push(problem),
       ...(options.recentBytes !== undefined && { recentBytes: options.recentBytes }),
+      ...(options.reserve && { reserve: options.reserve }),
     });
     const { onCommit } = options;
     if (onCommit) kit.journal.onCommit(() => onCommit(kit.journal));
@@ -133,6 +140,10 @@ export class DispatchKit {
     const loops = [kit.dispatcher.run(kit.#stop.signal)];
     for (const [name, settings] of Object.entries(options.writers ?? {})) {
       loops.push(...(await kit.#addWriter(name, settings, options.answers?.[name])));
+    }
+    if (options.budget) {
+      kit.backlog = await Backlog.open(kit.dispatcher, [...kit.feeds.values()], options.budget);
+      loops.push(kit.backlog.run(kit.#stop.signal));
     }
     kit.#running = Promise.all(loops);
     kit.#running.catch(() => undefined); // seen by stop
@@ -196,6 +207,7 @@ const FEED = {
   filter: {},
   batch: { intervalMs: 0, eventsMax: 500, bytesMax: 1024 * 1024 },
   retry: { policy: 'backoff', initialMs: 1000, maxMs: 60_000 },
+  backlog: { bytesMax: Infinity, ageMaxMs: Infinity, whenFull: 'drop-oldest' },
   notices: true,
   deadLettersMax: 10_000,
   deadLetterBytesMax: 64 * 1024 * 1024,
