@@ -52,6 +52,8 @@ export type HttpSettings = z.output<typeof httpSettings>;
 const ANSWER_BYTES = 2048;
 /** An answer longer than this is not read to its end: the connection is closed instead. */
 const BODY_BYTES_MAX = 64 * 1024;
+/** Nor one that takes longer than this after its status, ms: the status has decided, and the next batch is not to wait for a body without end. */
+const BODY_MS_MAX = 1000;
 /** What is asked beyond this is a mistake: nobody would see the writer come back. */
 const RETRY_AFTER_MS_MAX = 86_400_000;
 const USER_AGENT = 'fondaco';
@@ -114,6 +116,7 @@ export class HttpWriter implements Writer {
         body: this.#encode(batch),
         signal: stop.signal,
       });
+      stop.within(BODY_MS_MAX);
       const answer = await readAnswer(body);
       if (statusCode >= 200 && statusCode <= 299) return;
       throw this.#refusal(statusCode, answer, answered);
@@ -197,6 +200,7 @@ class Stop {
   readonly #controller = new AbortController();
   readonly #caller: AbortSignal;
   readonly #deadline: AbortSignal;
+  #sooner: NodeJS.Timeout | undefined;
 
   constructor(caller: AbortSignal, timeoutMs: number) {
     this.#caller = caller;
@@ -210,7 +214,13 @@ class Stop {
     return this.#controller.signal;
   }
 
+  /** From now on it is late after so many milliseconds at the latest. */
+  within(ms: number): void {
+    this.#sooner = setTimeout(this.#late, ms);
+  }
+
   clear(): void {
+    clearTimeout(this.#sooner);
     this.#caller.removeEventListener('abort', this.#stopped);
     this.#deadline.removeEventListener('abort', this.#late);
   }

@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { assert } from 'chai';
 import { CloudEvent } from 'cloudevents';
 import type { z } from 'zod';
@@ -162,6 +162,27 @@ describe('http writer', () => {
     subscriber.answer = () => ({ status: 200, body: 'x'.repeat(1_000_000) });
     await writer.write(batch, never);
   });
+
+  for (const status of [200, 503]) {
+    it(`${status} with a body that drips without end: the status decides, long before the timeout`, async () => {
+      const sockets: Socket[] = [];
+      const server = createServer((socket) => {
+        sockets.push(socket.on('error', () => {}));
+        socket.once('data', () => {
+          socket.write(`HTTP/1.1 ${status} X\r\nTransfer-Encoding: chunked\r\n\r\n`);
+          const drip = setInterval(() => socket.write('1\r\nx\r\n'), 20);
+          socket.once('close', () => clearInterval(drip));
+        });
+      });
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+      const patient = await open({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, timeout: '10m' });
+      if (status === 200) await patient.write(batch, never);
+      else assert.deepInclude((await failure(patient.write(batch, never))).facts, { status: '503' });
+      await patient.close();
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    });
+  }
 
   it('lets the urgent lane pass a normal batch that hangs', async () => {
     subscriber.answer = ({ headers }) => (String(headers['webhook-id']).includes('.urgent.') ? { status: 200 } : 'hang');
