@@ -255,11 +255,8 @@ export function asProblem(error: unknown): FondacoError {
 export async function reclaim(life: Life): Promise<void> {
   const { journal } = life;
   if (!journal?.isOpen) return;
-  const { compact } = journal as Journal & { compact?: () => Promise<void> };
-  if (compact) {
-    await compact.call(journal);
-    await measure(life);
-  } else life.bytes = Math.max(0, life.bytes - life.garbage);
+  await journal.compact();
+  await measure(life);
   life.garbage = 0;
 }
 
