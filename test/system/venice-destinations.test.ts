@@ -9,7 +9,7 @@ import type { SeenRequest } from '../support/subscriber.ts';
 import { until } from '../support/until.ts';
 
 describe("Venice's scenarios: destinations", function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let site: Site;
 
   afterEach(() => site.end());

@@ -10,7 +10,7 @@ import { agentBooks, settledIds, Site, type RecordedIds } from '../support/site.
 import { until } from '../support/until.ts';
 
 describe("Venice's scenarios: recorders and the proxy", function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let site: Site;
 
   afterEach(() => site.end());
@@ -64,12 +64,11 @@ describe("Venice's scenarios: recorders and the proxy", function () {
     const agents = ['x', 'y'].map((name) => site.agent(name, { count: 1500, perBurst: 5, pauseMs: 10 }));
     const end = performance.now() + 3000;
     let lives = 0;
-    for (; performance.now() < end; lives++) {
+    for (; performance.now() < end || lives < 3; lives++) {
       await pause(60);
       await site.proxy.kill();
       await site.proxy.start();
     }
-    expect(lives).to.be.greaterThan(1);
     await site.expectExactly(await Promise.all(agents.map(settledIds)));
   });
 
