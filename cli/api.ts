@@ -149,19 +149,20 @@ function unreachable({ url, tls }: Api, thrown: unknown): FondacoError {
   const problem = (text: string, hint: string): FondacoError => new FondacoError('UNAVAILABLE', `${text}\n${hint}`, { cause: error });
   const none = `no proxy answers at ${url}`;
   if (NOT_TRUSTED.test(code)) {
-    const hint = tls.ca ? 'Is --ca (or FONDACO_CA) the CA of this proxy?' : '--ca FILE or FONDACO_CA names the CA that is to be trusted.';
-    return problem(`the certificate of the proxy at ${url} is not trusted: ${error.message}`, hint);
+    return problem(`the certificate of the proxy at ${url} is not trusted: ${error.message}`, trustHint(code, tls.ca !== undefined));
   }
-  if (/_ALERT_.*(CERT|CERTIFICATE|CA|HANDSHAKE)/.test(code)) {
-    const got = tls.cert ? 'does not take the one that was given' : 'none was given';
+  // Node hangs up without a word on a certificate that it does not take.
+  const isCut = code === 'ECONNRESET' || code === 'EPIPE';
+  if (/_ALERT_.*(CERT|CA|HANDSHAKE)/.test(code) || (isCut && tls.cert)) {
+    const got = tls.cert ? 'perhaps does not take the one that was given' : 'none was given';
     return problem(
       `${none}: it wants a client certificate, and ${got}`,
       '--cert FILE and --key FILE (FONDACO_CERT, FONDACO_KEY) give one.',
     );
   }
-  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER')
+  if (error.message.includes('wrong version number'))
     return problem(`${none}: there is no TLS on that port`, 'Is it http:// instead of https://?');
-  if (code === 'ECONNRESET' && url.startsWith('http:')) {
+  if (isCut && url.startsWith('http:')) {
     return problem(`${none}: the connection was closed`, 'Is it https:// instead of http://? --ca FILE or FONDACO_CA names the CA.');
   }
   return problem(`${none}: ${reason(error, code)}`, 'Is it running (fondaco proxy)? --api URL or FONDACO_API says where.');
@@ -169,6 +170,13 @@ function unreachable({ url, tls }: Api, thrown: unknown): FondacoError {
 
 /** OpenSSL's X509_V_ERR_*, as Node names them, and the name that does not match. */
 const NOT_TRUSTED = /^(UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|INVALID_|HOSTNAME_MISMATCH|ERR_TLS_CERT_ALTNAME)/;
+
+function trustHint(code: string, hasCa: boolean): string {
+  if (code === 'CERT_HAS_EXPIRED') return 'fondaco tls server makes a new one, from the same CA.';
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID')
+    return '--api must have one of the names that are in it, or fondaco tls server --name makes one with more.';
+  return hasCa ? 'Is --ca (or FONDACO_CA) the CA of this proxy?' : '--ca FILE or FONDACO_CA names the CA that is to be trusted.';
+}
 
 function reason(error: Error, code: string): string {
   if (error.name === 'TimeoutError' || error.name === 'AbortError') return `no answer within ${TIMEOUT_MS / 1000} s`;

@@ -9,14 +9,14 @@
  * - grpc-js keeps the process alive while a call is open. So after LINGER_MS with nothing to do the call is half-closed, and cancelled if
  *   the proxy does not end it soon: an idle host may exit. The connection stays, unreferenced.
  */
-import type { ChannelCredentials } from '@grpc/grpc-js';
 import { retryWaitMs, type RetryPolicy } from '../core/backoff.ts';
 import type { Batch, BatchReply, LostRange } from '../core/batch.ts';
 import type { Clock } from '../core/clock.ts';
 import { asError, FondacoError } from '../core/errors.ts';
 import type { FramedEvents } from './batch-codec.ts';
 import type { Bell } from '../core/bell.ts';
-import { RecordClient, type RecordStream } from './record-client.ts';
+import { linkError } from './link-error.ts';
+import { RecordClient, type LinkSecurity, type RecordStream } from './record-client.ts';
 import type { ReplyOutcome, SendWindow } from './send-window.ts';
 
 const BATCH_EVENTS_MAX = 1000;
@@ -72,7 +72,8 @@ export interface SessionParts {
   /** `host:port` or `unix:/path`, in the order in which they are tried. */
   readonly proxies: readonly string[];
   readonly sender: Batch['sender'];
-  readonly credentials?: ChannelCredentials;
+  /** Default: neither TLS nor a token. */
+  readonly security?: LinkSecurity;
   /** The series that may be sent now, first come first served; asked again before every batch. */
   readonly series: () => readonly OutgoingSeries[];
   /** Rung by the owner when there is more to send. */
@@ -100,7 +101,7 @@ export async function runSession(parts: SessionParts, signal: AbortSignal): Prom
     const proxy = parts.proxies[next % parts.proxies.length]!;
     let stream: Stream | undefined;
     try {
-      client ??= new RecordClient(proxy, parts.credentials);
+      client ??= new RecordClient(proxy, parts.security);
       stream = new Stream(parts, client, () => void (failures = 0));
       await stream.run(signal);
     } catch (error) {
@@ -110,7 +111,7 @@ export async function runSession(parts: SessionParts, signal: AbortSignal): Prom
       next++;
       stream?.reset();
       if (signal.aborted) break;
-      parts.onLink?.({ state: 'down', error: asUnavailable(error, proxy) }, proxy);
+      parts.onLink?.({ state: 'down', error: linkError(error, proxy, parts.security) }, proxy);
       const rounds = Math.ceil(failures / parts.proxies.length);
       if (failures % parts.proxies.length === 0) await clock.sleep(retryWaitMs(RETRY, rounds, parts.random), signal);
     }
@@ -124,11 +125,6 @@ function nextReadable(all: readonly OutgoingSeries[]): number {
   let at = Number.POSITIVE_INFINITY;
   for (const series of all) if (series.hasMore) at = Math.min(at, series.readableAtMs ?? 0);
   return at;
-}
-
-function asUnavailable(error: unknown, proxy: string): FondacoError {
-  const { message } = asError(error);
-  return new FondacoError('UNAVAILABLE', `proxy ${proxy}: ${message.replace(/^\[UNAVAILABLE\] /, '')}`, { cause: error });
 }
 
 interface SentBatch {

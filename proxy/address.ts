@@ -1,6 +1,7 @@
 import { unlink } from 'node:fs/promises';
 import { connect, isIP } from 'node:net';
 import { asError, FondacoError } from '../core/errors.ts';
+import { isLoopback } from '../core/loopback.ts';
 
 /** Where a proxy listens: a host and a port (0 takes any free one), or a unix socket. */
 export type ListenAddress = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -31,9 +32,7 @@ export function formatAddress(address: ListenAddress): string {
 /** True for what only this machine can reach. */
 export function isLocal(address: ListenAddress): boolean {
   if ('path' in address) return true;
-  const { host } = address;
-  if (isIP(host) === 4) return host.startsWith('127.');
-  return host === 'localhost' || host === '::1';
+  return isLoopback(address.host);
 }
 
 /**

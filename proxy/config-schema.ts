@@ -10,8 +10,6 @@ const LATER = new Set([
   'catalogs',
   'unknownTypes',
   'subscriptions',
-  'listen.tls',
-  'listen.token',
   'writers.secret',
   'writers.secrets',
   'writers.tls',
@@ -90,6 +88,8 @@ const address = (): z.ZodType<ListenAddress> =>
     typeof value === 'string' ? parseAddress(value) : undefined,
   );
 
+const pemFile = (): z.ZodType<string> => text('the path of a file in PEM', (value) => value !== '' && !value.includes('\0'));
+
 /** All but the writers, whose keys depend on their kinds. */
 export const configSchema = section({
   site: text('1 to 256 bytes without control characters', isName).optional(),
@@ -103,6 +103,13 @@ export const configSchema = section({
   listen: section({
     grpc: address().default({ host: '127.0.0.1', port: 7070 }),
     http: address().default({ host: '127.0.0.1', port: 7071 }),
+    /** Of both listeners. Paths are relative to the config file. */
+    tls: section({ cert: pemFile(), key: pemFile(), clientCa: pemFile().optional() }).optional(),
+    /** Wanted of whoever calls either listener, but for health. The characters are those of RFC 6750. */
+    token: text('16 to 512 of A-Z, a-z, 0-9, - . _ ~ + / and = at its end', (value) =>
+      /^[A-Za-z0-9._~+/-]{16,512}={0,2}$/.test(value),
+    ).optional(),
+    /** Whether others may be let in without both. */
     insecure: flag().default(false),
   }).prefault({}),
   dedup: section({

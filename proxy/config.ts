@@ -7,6 +7,7 @@ import { hostname } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import type { RetryPolicy } from '../core/backoff.ts';
+import { systemClock } from '../core/clock.ts';
 import { FondacoError } from '../core/errors.ts';
 import type { Severity } from '../core/severity.ts';
 import type { Budget } from '../dispatcher/backlog.ts';
@@ -14,6 +15,7 @@ import type { BacklogLimits } from '../dispatcher/feed.ts';
 import { formatAddress, isLocal, parseAddress, type ListenAddress } from './address.ts';
 import { comesLater, configSchema, retryPolicy, section, writerShape } from './config-schema.ts';
 import { ConfigText, showPath, type KeyPath, type Problem } from './config-yaml.ts';
+import { readListenTls, type ListenTls } from './listen-tls.ts';
 import { WRITER_KINDS, writerKind } from './writers.ts';
 
 export interface ProxyConfig {
@@ -23,7 +25,14 @@ export interface ProxyConfig {
   readonly labels: Readonly<Record<string, string>> | undefined;
   /** The data directory, absolute. */
   readonly data: string;
-  readonly listen: { readonly grpc: ListenAddress; readonly http: ListenAddress };
+  readonly listen: {
+    readonly grpc: ListenAddress;
+    readonly http: ListenAddress;
+    /** Of both listeners; undefined: without TLS. */
+    readonly tls?: ListenTls;
+    /** Wanted of every caller; never to be shown. */
+    readonly token?: string;
+  };
   readonly dedup: { readonly intervalMs: number; readonly windowsMax: number };
   /** The lowest severity of the urgent lane. */
   readonly urgent: Severity;
@@ -48,6 +57,8 @@ export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   readonly hostname?: string;
+  /** Milliseconds since 1970, by which certificates are judged; by default what the machine's clock says. */
+  readonly nowMs?: number;
 }
 
 export type { Problem } from './config-yaml.ts';
@@ -95,10 +106,12 @@ async function build(text: ConfigText, surroundings: Surroundings): Promise<Prox
   const parsed = configSchema.safeParse(value);
   if (!parsed.success) report(text, parsed.error.issues, []);
   checkListen(text, member(value, 'listen'));
+  const files = parsed.success ? parsed.data.listen.tls : undefined;
+  const tls = files && (await readListenTls(text, files, surroundings.nowMs ?? systemClock().now()));
   const given = member(value, 'writers');
   const writers = Array.isArray(given) ? await buildWriters(text, given) : [];
   if (!parsed.success || text.problems.length > 0) return undefined;
-  return assemble(parsed.data, given === undefined ? await defaultWriters() : writers, text.file, surroundings);
+  return assemble(parsed.data, given === undefined ? await defaultWriters() : writers, text.file, surroundings, tls);
 }
 
 async function buildDefault(surroundings: Surroundings): Promise<ProxyConfig> {
@@ -110,6 +123,7 @@ function assemble(
   writers: readonly WriterConfig[],
   file: string | undefined,
   { env, cwd, hostname: host }: Surroundings,
+  tls?: ListenTls,
 ): ProxyConfig {
   const { listen, dedup, lanes, journal } = settings;
   // systemd gives several, separated by colons, where a unit asks for several; the first is ours.
@@ -119,7 +133,12 @@ function assemble(
     site: settings.site ?? host ?? hostname(),
     labels: settings.labels,
     data: resolve(file === undefined ? cwd : dirname(file), settings.data ?? (stateDirectory === '' ? './data' : stateDirectory)),
-    listen: { grpc: listen.grpc, http: listen.http },
+    listen: {
+      grpc: listen.grpc,
+      http: listen.http,
+      ...(tls && { tls }),
+      ...(listen.token !== undefined && { token: listen.token }),
+    },
     dedup: { intervalMs: dedup.interval, windowsMax: dedup.windowsMax },
     urgent: lanes.urgent.minSeverity,
     journal: { bytesMax: journal.bytesMax, retentionMs: journal.retention },
@@ -189,19 +208,22 @@ function checkNames(text: ConfigText, writers: readonly unknown[]): void {
   }
 }
 
-/** What others can reach needs TLS and a token, which this version has not got, or the word that says one knows. */
+/** What others can reach needs TLS and a token, or the word that says one knows. */
 function checkListen(text: ConfigText, listen: unknown): void {
   const insecure = member(listen, 'insecure');
+  const missing = ['tls', 'token'].filter((key) => member(listen, key) === undefined).map((key) => `listen.${key}`);
+  const isGuarded = missing.length === 0 || insecure === true || insecure === 'true';
   const addresses = ['grpc', 'http'].map((key) => {
     const value = member(listen, key);
     return { path: ['listen', key], address: typeof value === 'string' ? parseAddress(value) : undefined };
   });
   for (const { path, address } of addresses) {
-    if (!address || isLocal(address) || insecure === true || insecure === 'true') continue;
+    if (!address || isLocal(address) || isGuarded) continue;
     text.problem(
       path,
-      `${showPath(path)} must be on loopback or a unix socket, got ${text.got(path)}: others could read and record events there. ` +
-        'TLS and a token come with a later version; until then, where the network itself is trusted, write `insecure: true` beside it',
+      `${showPath(path)} must be on loopback or a unix socket without ${missing.join(' and ')}, got ${text.got(path)}: others could read and ` +
+        'record events there. `fondaco tls init` makes certificates and a token and says what to write here; or, where the network itself is ' +
+        'trusted, write `insecure: true` beside it',
     );
   }
   const [grpc, http] = addresses.map(({ address }) => address && formatAddress(address));

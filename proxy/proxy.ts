@@ -20,6 +20,7 @@ import { readLedger } from '../dispatcher/ledger.ts';
 import { LevelJournal } from '../journal/level-journal.ts';
 import { formatAddress, type ListenAddress } from './address.ts';
 import type { ProxyConfig, WriterConfig } from './config.ts';
+import { Gate } from './gate.ts';
 import { eventRoutes } from './http/event-routes.ts';
 import { HttpSurface } from './http/server.ts';
 import { statusRoutes } from './http/status-routes.ts';
@@ -37,6 +38,8 @@ const DEAD_LETTER_BYTES_MAX = 64 * 1024 * 1024;
 const RESERVE_BYTES = 32 * 1024 * 1024;
 /** How often the states of feeds are looked at, to log their changes, ms. */
 const WATCH_MS = 500;
+/** How long before its end a certificate is warned of at the start, ms. */
+const EXPIRY_WARNING_MS = 30 * 24 * 3600 * 1000;
 
 export interface ProxyParts extends WriterParts {
   readonly clock: Clock;
@@ -96,8 +99,13 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
 
   const accept = dispatcher.accept.bind(dispatcher);
   const httpInput = new HttpInput({ accept, journal: journal.id, clock, node: hostname(), urgent });
+  const { tls, token } = config.listen;
+  const onRefused = (refused: number, from: string): void =>
+    logger.warn({ refused, last: from }, 'calls without the token of this proxy were refused');
+  const access = { tls, gate: new Gate({ token, clock, onRefused }) };
   const http = await HttpSurface.open({
     address: config.listen.http,
+    ...access,
     routes: [
       statusRoutes({
         isReady,
@@ -110,7 +118,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
     onProblem: (problem) => logger.error({ err: problem }, 'a request failed'),
   });
   try {
-    const input = await GrpcInput.open({ address: config.listen.grpc, accept, journal: journal.id, isReady, clock });
+    const input = await GrpcInput.open({ address: config.listen.grpc, ...access, accept, journal: journal.id, isReady, clock });
     const bug = new AbortController();
     const guarded = (running: Promise<void>): Promise<void> => running.catch((error: unknown) => bug.abort(error));
 
@@ -174,13 +182,21 @@ async function knownKind(name: string): Promise<NonNullable<Awaited<ReturnType<t
   return kind;
 }
 
-function logStart(config: ProxyConfig, bound: Bound, { logger, ready, version }: ProxyParts): void {
-  const { file, site, data, writers } = config;
+function logStart(config: ProxyConfig, bound: Bound, { clock, logger, ready, version }: ProxyParts): void {
+  const { file, site, data, writers, listen } = config;
   const [grpc, http] = [formatAddress(bound.grpc), formatAddress(bound.http)];
+  const access = {
+    tls: listen.tls !== undefined,
+    clientCertificates: listen.tls?.clientCa !== undefined,
+    token: listen.token !== undefined,
+  };
   logger.info(
-    { version, config: file ?? 'built-in default', site, data, grpc, http, writers: writers.map(({ name }) => name) },
+    { version, config: file ?? 'built-in default', site, data, grpc, http, access, writers: writers.map(({ name }) => name) },
     'proxy started',
   );
+  const expires = listen.tls?.expires;
+  if (expires && expires.getTime() - clock.now() < EXPIRY_WARNING_MS)
+    logger.warn({ expires }, 'the certificate of listen.tls expires soon');
   ready?.(bound);
 }
 

@@ -6,5 +6,6 @@ export type { Severity } from '../core/severity.ts';
 export type { RecorderOptions, SpoolOptions } from './options.ts';
 export { recorder, type ProcessRecorder } from './process-wide.ts';
 export { Recorder, type Recorded, type RecorderParts } from './recorder.ts';
+export type { TlsOptions } from './security.ts';
 export type { RecorderLedger, RecorderStatus } from './status.ts';
 export type { DurableLevel } from './waiters.ts';

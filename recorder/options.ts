@@ -4,6 +4,8 @@ import { isAbsolute, join, resolve } from 'node:path';
 import { asError, FondacoError } from '../core/errors.ts';
 import { LIMITS } from '../core/event.ts';
 import { SEVERITIES, SEVERITY_NUMBER, type Severity } from '../core/severity.ts';
+import type { LinkSecurity } from '../proto/record-client.ts';
+import { checkSecurity, type TlsOptions } from './security.ts';
 
 /** How a recorder is set up. Only `component` is required. */
 export interface RecorderOptions {
@@ -13,6 +15,16 @@ export interface RecorderOptions {
   readonly node?: string;
   /** One or several proxies, `host:port` or `unix:/path`, tried in this order. Default: `FONDACO_PROXY` (comma-separated), then `127.0.0.1:7070`. */
   readonly proxy?: string | readonly string[];
+  /**
+   * TLS to the proxy: `true` trusts the CAs that Node trusts, an object says more, `false` means none. Default: what `FONDACO_CA`, `FONDACO_CERT`
+   * and `FONDACO_KEY` name, files in PEM; none without them.
+   */
+  readonly tls?: boolean | TlsOptions;
+  /**
+   * What the proxy wants to see of its callers (`listen.token` in its config). Default: `FONDACO_TOKEN`, then what is in the file
+   * `FONDACO_TOKEN_FILE`. Is not sent to another machine without TLS: that is a CONFIG error.
+   */
+  readonly token?: string;
   /** Where events go while no proxy takes them; `false`: memory only. */
   readonly spool?: false | SpoolOptions;
   /**
@@ -30,7 +42,8 @@ export interface RecorderOptions {
   readonly closeOn?: readonly NodeJS.Signals[];
   /**
    * Told of what went wrong; nothing is thrown. REJECTED: a call with a mistake, or an event that the proxy refused. FULL: events were
-   * dropped. UNAVAILABLE: the proxy or the disk, once per outage. CORRUPT: a damaged spool was set aside. Default: a process warning.
+   * dropped. UNAVAILABLE: the proxy or the disk, once per outage. REFUSED: the proxy does not let us in, likewise; everything is kept, and it
+   * is tried again. CORRUPT: a damaged spool was set aside. Default: a process warning.
    */
   readonly onError?: (error: FondacoError) => void;
   /** A mistake in a call is thrown, not only reported: for tests. */
@@ -51,6 +64,7 @@ export interface RecorderSettings {
   readonly component: string;
   readonly node: string;
   readonly proxies: readonly string[];
+  readonly security: LinkSecurity;
   /** The component's directory; `undefined`: memory only. */
   readonly spoolDirectory: string | undefined;
   readonly bytesMax: number;
@@ -62,7 +76,7 @@ export interface RecorderSettings {
   readonly strict: boolean;
 }
 
-const KEYS = ['component', 'node', 'proxy', 'spool', 'durability', 'urgent', 'closeOn', 'onError', 'strict'];
+const KEYS = ['component', 'node', 'proxy', 'tls', 'token', 'spool', 'durability', 'urgent', 'closeOn', 'onError', 'strict'];
 const SPOOL_KEYS = ['directory', 'bytesMax', 'whenFull'];
 const DEFAULT_PROXY = '127.0.0.1:7070';
 const BYTES_MAX = 1024 ** 3;
@@ -83,11 +97,13 @@ export function checkOptions(options: RecorderOptions, env: NodeJS.ProcessEnv): 
   if (onError !== undefined && typeof onError !== 'function') throw config('onError', 'a function', onError);
   if (typeof strict !== 'boolean') throw config('strict', 'true or false', strict);
   const spool = checkSpool(options.spool);
+  const proxies = checkProxies(options.proxy ?? env.FONDACO_PROXY ?? DEFAULT_PROXY);
   const directory = spool === false ? undefined : (spool.directory ?? defaultDirectory(env));
   return {
     component,
     node,
-    proxies: checkProxies(options.proxy ?? env.FONDACO_PROXY ?? DEFAULT_PROXY),
+    proxies,
+    security: checkSecurity(options, proxies, env),
     spoolDirectory: directory === undefined ? undefined : join(resolve(directory), directoryName(component)),
     bytesMax: (spool === false ? undefined : spool.bytesMax) ?? BYTES_MAX,
     whenFull: (spool === false ? undefined : spool.whenFull) ?? 'drop-oldest',

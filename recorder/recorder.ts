@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { Rejection } from '../core/batch.ts';
 import { systemClock, type Clock } from '../core/clock.ts';
-import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
+import { asError, FondacoError, isFondacoError, type ErrorCode } from '../core/errors.ts';
 import { checkCall, type EventDetails, type EventFields } from '../core/event-input.ts';
 import type { Journal } from '../core/journal.ts';
 import { LANES, perLane } from '../core/lane.ts';
@@ -60,6 +60,8 @@ export class Recorder {
   #refused = 0;
   #late = 0;
   #link: LinkState = { state: 'connecting' };
+  /** What the host was told of this outage: a proxy that is away, and then does not let us in, is two things to hear of. */
+  readonly #toldOf = new Set<ErrorCode>();
   #proxy: string;
   #closing: Promise<void> | undefined;
   #isClosed = false;
@@ -125,10 +127,11 @@ export class Recorder {
     } catch (error) {
       this.#reports.report(asUnavailable('earlier spools must be listable', error));
     }
-    const { proxies, node, component, closeOn } = this.#settings;
+    const { proxies, security, node, component, closeOn } = this.#settings;
     const session = runSession(
       {
         proxies,
+        security,
         sender: { node, component },
         series: this.#keeper.series,
         bell: this.#sessionBell,
@@ -279,9 +282,13 @@ export class Recorder {
     if (link.state === 'up' || !wasDown || link.state === 'down') this.#link = link;
     if (link.state === 'down') {
       this.#keeper.isLinkDown = true;
-      if (!wasDown) this.#reports.report(link.error);
-      else this.#reports.note(link.error);
-    } else if (link.state === 'up') this.#keeper.isLinkDown = false;
+      if (this.#toldOf.has(link.error.code)) this.#reports.note(link.error);
+      else this.#reports.report(link.error);
+      this.#toldOf.add(link.error.code);
+    } else if (link.state === 'up') {
+      this.#keeper.isLinkDown = false;
+      this.#toldOf.clear();
+    }
     this.#keeperBell.ring();
     this.#changeBell.ring();
   }

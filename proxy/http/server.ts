@@ -7,6 +7,9 @@
  */
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { clearSocket, listenError, type ListenAddress } from '../address.ts';
+import type { Gate } from '../gate.ts';
+import type { ListenTls } from '../listen-tls.ts';
+import { addGate, httpsOptions } from './access.ts';
 import type { HttpError } from './http-error.ts';
 import { httpErrorOf } from './http-error.ts';
 import { KnownPaths } from './known-paths.ts';
@@ -16,6 +19,9 @@ export type Routes = (app: FastifyInstance) => void;
 
 export interface HttpSurfaceOptions {
   readonly address: ListenAddress;
+  readonly tls?: ListenTls | undefined;
+  /** Asked for every request but those of health. */
+  readonly gate?: Gate | undefined;
   readonly routes: readonly Routes[];
   /** Told of what a request ran into that is not the request's fault. */
   readonly onProblem: (problem: Error) => void;
@@ -64,13 +70,14 @@ export class HttpSurface {
   }
 }
 
-function buildApp({ routes, onProblem }: HttpSurfaceOptions): FastifyInstance {
+function buildApp({ tls, gate, routes, onProblem }: HttpSurfaceOptions): FastifyInstance {
   const answer = (thrown: unknown, reply: FastifyReply): FastifyReply => {
     const error = httpErrorOf(thrown);
     if (error.status === 500) onProblem(error.cause instanceof Error ? error.cause : error);
     return sendError(reply, error);
   };
   const app = fastify({
+    https: httpsOptions(tls),
     logger: false,
     forceCloseConnections: true,
     bodyLimit: BODY_BYTES_MAX,
@@ -81,6 +88,7 @@ function buildApp({ routes, onProblem }: HttpSurfaceOptions): FastifyInstance {
   });
   const paths = new KnownPaths();
   app.addHook('onRoute', ({ method, url }) => paths.add(url, [method].flat()));
+  if (gate) addGate(app, gate);
   app.setErrorHandler((thrown, _request, reply) => answer(thrown, reply));
   app.setNotFoundHandler((request, reply) => {
     const { error, allow } = paths.notFound(request.method, request.url);

@@ -8,7 +8,6 @@
 import {
   logVerbosity,
   Server,
-  ServerCredentials,
   ServerInterceptingCall,
   setLogVerbosity,
   status,
@@ -25,6 +24,9 @@ import { asError, isFondacoError } from '../../core/errors.ts';
 import { decodeBatchOrError } from '../../proto/batch-codec.ts';
 import { eventService, packageDefinition, type BatchRequest } from '../../proto/load.ts';
 import { clearSocket, formatAddress, listenError, type ListenAddress } from '../address.ts';
+import type { Gate } from '../gate.ts';
+import type { ListenTls } from '../listen-tls.ts';
+import { admit, serverCredentials } from './grpc-access.ts';
 import { grpcStatus, type GrpcStatus } from './grpc-status.ts';
 
 const MIB = 1024 * 1024;
@@ -47,6 +49,9 @@ export interface GrpcInputOptions {
   /** Whether ingest works: what health says. */
   readonly isReady: () => boolean;
   readonly clock: Clock;
+  readonly tls?: ListenTls | undefined;
+  /** Asked for every call but those of health. */
+  readonly gate?: Gate | undefined;
   readonly unansweredBytesMax?: number;
 }
 
@@ -78,11 +83,11 @@ export class GrpcInput {
       'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
       'grpc.keepalive_time_ms': 60_000,
       'grpc.keepalive_timeout_ms': 20_000,
-      interceptors: [boundStreams(options.unansweredBytesMax ?? UNANSWERED_BYTES_MAX)],
+      interceptors: [...(options.gate ? [admit(options.gate)] : []), boundStreams(options.unansweredBytesMax ?? UNANSWERED_BYTES_MAX)],
     });
     try {
       const port = await new Promise<number>((resolve, reject) => {
-        server.bindAsync(formatAddress(options.address), ServerCredentials.createInsecure(), (error, bound) =>
+        server.bindAsync(formatAddress(options.address), serverCredentials(options.tls), (error, bound) =>
           error ? reject(error) : resolve(bound),
         );
       });

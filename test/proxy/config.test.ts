@@ -27,7 +27,7 @@ describe('proxy config', () => {
   }
 
   const writer = (keys: string): string => `writers:\n  - name: ops\n    kind: http\n    url: http://h/\n    ${keys}\n`;
-  const loopback = 'must be on loopback or a unix socket, got';
+  const loopback = 'must be on loopback or a unix socket without listen.tls and listen.token, got';
 
   /** What is wrong, where, and what is said. */
   const bad: [text: string, line: number, column: number, message: string][] = [
@@ -48,7 +48,7 @@ describe('proxy config', () => {
     ['listen:\n  http: "[::]:7071"', 2, 9, `listen.http ${loopback} "[::]:7071"`],
     ['listen: { grpc: proxy.example:7070, insecure: false }', 1, 17, `listen.grpc ${loopback} "proxy.example:7070"`],
     ['listen: { insecure: yes }', 1, 21, 'listen.insecure must be true or false, got "yes"'],
-    ['listen: { tls: {} }', 1, 11, 'listen.tls comes with a later version, this one knows grpc, http, insecure'],
+    ['listen: { reuse: true }', 1, 11, 'listen.reuse is unknown, expected any of grpc, http, tls, token, insecure'],
     ['listen: { grpc: 127.0.0.1:7000, http: 127.0.0.1:7000 }', 1, 39, 'listen.http must be another address than listen.grpc'],
     ['dedup: { interval: 10 }', 1, 20, 'dedup.interval must be a duration from 0s to 1d, got 10'],
     ['dedup: { interval: 2d }', 1, 20, 'dedup.interval must be a duration from 0s to 1d, got "2d"'],
