@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { asError, FondacoError } from '../core/errors.ts';
 import { isLoopback } from '../core/loopback.ts';
+import type { RecorderOptions } from '../recorder/options.ts';
 import type { Api } from './api.ts';
 
 export interface CredentialFlags {
@@ -34,8 +35,18 @@ export function apiOptions(flags: ConnectionFlags, env: Environment): Api {
   return { url, tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) }, token };
 }
 
+/** The same for a recorder of the command line. Throws CONFIG. */
+export function recorderSecurity(flags: CredentialFlags, env: Environment): Pick<RecorderOptions, 'tls' | 'token'> {
+  const ca = flags.ca ?? given(env, 'FONDACO_CA');
+  const cert = flags.cert ?? given(env, 'FONDACO_CERT');
+  const key = flags.key ?? given(env, 'FONDACO_KEY');
+  const token = tokenOption(flags, env);
+  const tls = { ...(ca !== undefined && { ca }), ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
+  return { ...(Object.keys(tls).length > 0 && { tls }), ...(token !== undefined && { token }) };
+}
+
 /** `--token`, `--token-file`, FONDACO_TOKEN, FONDACO_TOKEN_FILE, in this order. Throws CONFIG. */
-export function tokenOption(flags: CredentialFlags, env: Environment): string | undefined {
+function tokenOption(flags: CredentialFlags, env: Environment): string | undefined {
   if (flags.token !== undefined && flags.tokenFile !== undefined)
     throw new FondacoError('CONFIG', '--token and --token-file exclude each other');
   const fromFile = (file: string | undefined): string | undefined => read('--token-file', file, {}, '')?.toString().trim();

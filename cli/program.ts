@@ -4,6 +4,7 @@ import { addLedger } from './commands/ledger.ts';
 import { addProxy } from './commands/proxy.ts';
 import { addRecord } from './commands/record.ts';
 import { addStatus } from './commands/status.ts';
+import { addTls } from './commands/tls.ts';
 import { addWriter } from './commands/writer.ts';
 import { EXIT_HELP } from './exit.ts';
 
@@ -27,6 +28,6 @@ ${EXIT_HELP}`,
     )
     .showHelpAfterError('(fondaco --help lists what there is)')
     .exitOverride();
-  for (const add of [addProxy, addRecord, addStatus, addLedger, addWriter, addConfig]) add(program, version);
+  for (const add of [addProxy, addRecord, addStatus, addLedger, addWriter, addConfig, addTls]) add(program, version);
   return program;
 }

@@ -6,11 +6,12 @@ import { systemClock } from '../core/clock.ts';
 import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
 import { parseEvent, type InputDefaults } from '../core/event-input.ts';
 import { Recorder } from '../recorder/recorder.ts';
+import { recorderSecurity, type CredentialFlags } from './connection.ts';
 import { EXIT, ExitError } from './exit.ts';
 import { readLines } from '../core/ndjson.ts';
 import { count, print, printJson } from './text.ts';
 
-export interface RecordFlags {
+export interface RecordFlags extends CredentialFlags {
   readonly type?: string;
   readonly severity?: string;
   readonly message?: string;
@@ -49,6 +50,7 @@ export async function recordEvents(flags: RecordFlags): Promise<void> {
     component,
     node,
     ...(proxy === undefined ? {} : { proxy }),
+    ...recorderSecurity(flags, process.env),
     ...(spool === false ? { spool: false } : typeof spool === 'string' ? { spool: { directory: spool } } : {}),
     closeOn: ['SIGINT', 'SIGTERM'],
     onError: (error) => {

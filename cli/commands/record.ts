@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import type { RecordFlags } from '../record.ts';
+import { withCredentials } from './options.ts';
 
 export function addRecord(to: Command): void {
-  to.command('record')
+  withCredentials(to.command('record'))
     .description('record one event from flags, or many from NDJSON (--file, or stdin)')
     .option('-t, --type <type>', 'such as cluster.LeaderElected; without it events are read from --file or stdin')
     .option('-s, --severity <severity>', 'debug, info, warn, error or critical (default: info)')
