@@ -53,8 +53,6 @@ export interface Journal {
   trim(lane: Lane, position: number): Promise<void>;
   /** Gives the room of what was trimmed back to the file system. Takes its time; commits go on meanwhile. */
   compact(): Promise<void>;
-  /** Gives up the positions from the head to before `position`: readers find a hole there. For an owner who knows that they were in use. */
-  skip(lane: Lane, position: number): Promise<void>;
 
   /** Calls `listener` after every durable commit. Returns what ends it. */
   onCommit(listener: () => void): () => void;
@@ -93,6 +91,8 @@ export interface Draft {
   /** Writes a row. `value` is called once, when the commit is sealed, so that a row that many operations touch is encoded once. */
   put(key: string, value: () => unknown): void;
   delete(key: string): void;
+  /** Gives up the positions from the head to before `position`: readers find a hole there. For an owner who knows that they were in use. */
+  skip(lane: Lane, position: number): void;
 }
 
 export interface NewEntry {

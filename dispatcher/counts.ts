@@ -21,11 +21,24 @@ export interface Counts {
   notices: number;
   /** Windows closed before their end, for want of room. */
   closedEarly: number;
+  /** Names of the writers that have a row: one that is lost is not taken for a new one. */
+  writers: string[];
   /** Rows of series held. */
   series: number;
 }
 
 export function zeroCounts(): Counts {
   const zero = (): PerLane<number> => perLane(() => 0);
-  return { accepted: zero(), made: zero(), added: 0, unreported: 0, rejected: 0, lost: 0, notices: 0, closedEarly: 0, series: 0 };
+  return {
+    accepted: zero(),
+    made: zero(),
+    added: 0,
+    unreported: 0,
+    rejected: 0,
+    lost: 0,
+    notices: 0,
+    closedEarly: 0,
+    writers: [],
+    series: 0,
+  };
 }

@@ -10,10 +10,12 @@ import type { Clock } from '../core/clock.ts';
 import { FondacoError, isFondacoError } from '../core/errors.ts';
 import { EventWalk } from '../core/event-walk.ts';
 import type { Draft, Entry, Journal, NewEntry } from '../core/journal.ts';
-import type { Lane } from '../core/lane.ts';
+import { LANES, type Lane } from '../core/lane.ts';
 import { SEVERITY_NUMBER, type Severity } from '../core/severity.ts';
 import { uuidText } from '../core/uuid.ts';
 import { LEDGER_ROW, zeroCounts, type Counts } from './counts.ts';
+import { FEED_PREFIX } from './feed-row.ts';
+import { mend, type Mended } from './mend.ts';
 import { Dedup, WINDOW_PREFIX, type DedupOptions } from './dedup.ts';
 import { LOSS_PREFIX, Losses, type LossOrigin } from './losses.ts';
 import { OWN_TYPES, OwnSeries, type OwnEvent } from './own-events.ts';
@@ -39,6 +41,8 @@ const TICK_MS = 50;
 /** Bytes accepted and not durable yet; beyond it senders are throttled. */
 const PENDING_BYTES_MAX = 64 * 1024 * 1024;
 const THROTTLE_MS = 100;
+/** Of what is told about a damaged store. */
+const WHAT_MAX = 20;
 /** When to ask again where there is no room. */
 const FULL_MS = 1000;
 /** So that a reply stays below gRPC's 4 MiB, with reasons of some 300 bytes at most. */
@@ -67,6 +71,8 @@ export class Dispatcher {
   #refusal: string | undefined;
   /** When `run` looks again, on the monotonic clock. */
   #wakeAt = Infinity;
+  /** What a damaged store needs, not yet in a commit. */
+  #mended: (Mended & { readonly what: readonly string[] }) | undefined;
   /** Stored windows that cannot be reported any more. */
   #gone: { key: string; held: number }[] = [];
 
@@ -83,6 +89,7 @@ export class Dispatcher {
   static async open(journal: Journal, options: DispatcherOptions): Promise<Dispatcher> {
     const dispatcher = new Dispatcher(journal, options);
     await dispatcher.#load();
+    await dispatcher.#mend();
     journal.onReopen(() => dispatcher.#load());
     return dispatcher;
   }
@@ -161,13 +168,14 @@ export class Dispatcher {
     while (!signal.aborted) {
       const now = this.clock.monotonic();
       const noticesDue = this.#losses.isEmpty ? Infinity : noticesFrom;
-      const isBehind = this.#gone.length > 0 || this.#series.isOver(this.#counts);
+      const isBehind = this.#gone.length > 0 || this.#mended !== undefined || this.#series.isOver(this.#counts);
       this.#wakeAt = isBehind ? now : Math.min(noticesDue, this.#dedup.nextDue());
       if (this.#wakeAt > now) {
         await this.#bell.wait(this.clock, this.#wakeAt - now);
         continue;
       }
       try {
+        await this.#mend();
         await this.#reportGone();
         await this.journal.commit((draft) => {
           const before = this.#counts.added;
@@ -208,9 +216,12 @@ export class Dispatcher {
 
   async #load(): Promise<void> {
     const { journal, clock, random } = this;
-    const rows = await journal.snapshot([LEDGER_ROW, WINDOW_PREFIX, LOSS_PREFIX]);
-    const counts = rows.find(({ key }) => key === LEDGER_ROW)?.value as Counts | undefined;
-    this.#counts = { ...zeroCounts(), ...counts };
+    const all = await journal.snapshot([LEDGER_ROW, WINDOW_PREFIX, LOSS_PREFIX, FEED_PREFIX]);
+    const mended = mend(all, { urgent: journal.head('urgent'), normal: journal.head('normal') });
+    const what = [...journal.salvaged, ...mended.problems];
+    this.#mended = what.length > 0 ? { ...mended, what } : undefined;
+    const rows = all.filter(({ key }) => !mended.deletions.includes(key));
+    this.#counts = mended.counts;
     this.#series.clear();
     this.#losses.load(rows);
     this.#own = new OwnSeries(this.#options.node, clock.now());
@@ -222,6 +233,43 @@ export class Dispatcher {
   async #readOne(lane: Lane, position: number): Promise<Entry | undefined> {
     const { entries } = await this.journal.read(lane, position, 1);
     return entries[0]?.position === position ? entries[0] : undefined;
+  }
+
+  /** Writes down how the books were put right, and tells it. */
+  async #mend(): Promise<void> {
+    const mended = this.#mended;
+    if (!mended) return;
+    this.#mended = undefined;
+    await this.journal.commit((draft) => {
+      for (const lane of LANES) draft.skip(lane, mended.heads[lane]);
+      for (const key of mended.deletions) draft.delete(key);
+      if (mended.unreported > 0) this.lose(draft, { kind: 'window', id: 'of a damaged store' }, 'corrupt', [1, mended.unreported]);
+      this.reportMended(draft, mended.what);
+    });
+  }
+
+  /** Tells what was damaged and put right. */
+  reportMended(draft: Draft, what: readonly string[]): void {
+    const shown = what.slice(0, WHAT_MAX).map((text) => text.slice(0, 500));
+    const attributes = { what: shown, more: what.length - shown.length };
+    this.record(draft, 'urgent', {
+      type: OWN_TYPES.storeMended,
+      severity: 'error',
+      message: `the store was damaged: ${shown.join('; ')}`,
+      attributes,
+    });
+  }
+
+  /** True if the writer has had a row. */
+  knows(writer: string): boolean {
+    return this.#counts.writers.includes(writer);
+  }
+
+  /** Notes in the commit that the writer has a row. */
+  know(draft: Draft, writer: string): void {
+    if (this.knows(writer)) return;
+    this.#counts.writers.push(writer);
+    this.#putCounts(draft);
   }
 
   /** Windows whose first occurrence is damaged cannot be reported: their count is announced as a loss. */

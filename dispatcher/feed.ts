@@ -21,6 +21,7 @@ import { makeRoom, pause, resume } from './feed-state.ts';
 import { isSameFilter, type Filter } from './filter.ts';
 import { LaneFeed } from './lane-feed.ts';
 import { beginningOf } from './ledger.ts';
+import { lostFeedRow, mendDeadLetters } from './mend.ts';
 import { Mutex } from './mutex.ts';
 import { OWN_TYPES } from './own-events.ts';
 import { FORWARD_MS } from './retry-timer.ts';
@@ -106,6 +107,10 @@ export class Feed {
   /** A writer may be given one batch of a lane at a time; a replay wants to give it some, too. */
   readonly #turns = perLane(() => new Mutex());
   #isStopping = false;
+  /** The row was damaged and is put together again. */
+  #isLost = false;
+  /** Dead letters that a damaged store has lost. */
+  #lost: Awaited<ReturnType<typeof mendDeadLetters>> | undefined;
 
   private constructor(dispatcher: Dispatcher, settings: FeedSettings) {
     this.dispatcher = dispatcher;
@@ -214,6 +219,7 @@ export class Feed {
   }
 
   put(draft: Draft): void {
+    this.#mend(draft);
     draft.put(FEED_PREFIX + this.settings.name, () => this.row);
   }
 
@@ -282,13 +288,29 @@ export class Feed {
 
   async #load(): Promise<void> {
     const { journal } = this.dispatcher;
-    const stored = (await journal.row(FEED_PREFIX + this.settings.name)) as FeedRow | undefined;
-    this.row = stored ?? newFeedRow(await beginningOf(journal), this.settings.filter, this.clock.now());
-    for (const lane of LANES) this.row.lanes[lane].deadBytes ??= 0;
+    const { name, filter } = this.settings;
+    const stored = await journal.row(FEED_PREFIX + name).catch((error: unknown) => {
+      if (!isFondacoError(error, 'CORRUPT')) throw error;
+      return 'damaged' as const;
+    });
+    this.#isLost = stored === 'damaged' || (stored === undefined && this.dispatcher.knows(name));
+    if (this.#isLost) {
+      const { row, damaged } = await lostFeedRow(journal, name, { counts: this.dispatcher.counts, filter, now: this.clock.now() });
+      this.row = row;
+      this.#lost = { damaged, lost: perLane(() => 0) };
+      this.#reload();
+      return;
+    }
+    this.row = (stored as FeedRow | undefined) ?? newFeedRow(await beginningOf(journal), filter, this.clock.now());
+    this.#lost = await mendDeadLetters(journal, name, this.row);
+    this.#reload();
+  }
+
+  #reload(): void {
     for (const lane of LANES) this.lanes[lane].reload();
   }
 
-  /** Commits the row as this life begins: new, or with a changed filter. */
+  /** Commits the row as this life begins: new, put together again, or with a changed filter. */
   async #adopt(): Promise<void> {
     const { filter, batch } = this.settings;
     await this.change((draft) => {
@@ -303,5 +325,20 @@ export class Feed {
       return true;
     });
     for (const lane of LANES) this.lanes[lane].reload();
+  }
+
+  /** Tells, in the commit, what a damaged store cost this writer. */
+  #mend(draft: Draft): void {
+    const { name } = this.settings;
+    this.dispatcher.know(draft, name);
+    if (!this.#isLost && !this.#lost) return;
+    if (this.#isLost) this.dispatcher.reportMended(draft, [`writer ${name} has lost its place: it gets everything that is kept once more`]);
+    this.#isLost = false;
+    for (const lane of LANES) {
+      const lost = this.#lost?.lost[lane] ?? 0;
+      if (lost > 0) this.dispatcher.lose(draft, { kind: 'writer', id: `${name}/${lane}` }, 'corrupt', [1, lost]);
+    }
+    for (const key of this.#lost?.damaged ?? []) draft.delete(key);
+    this.#lost = undefined;
   }
 }

@@ -18,6 +18,8 @@ export const OWN_TYPES = {
   writerResumed: 'fondaco.WriterResumed',
   /** A retry policy came to its end; someone has to resume the writer. */
   writerSuspended: 'fondaco.WriterSuspended',
+  /** The store was damaged, and was put right as far as it could be. Attributes: what, a list in words. */
+  storeMended: 'fondaco.StoreMended',
   /** Someone paused the writer. Attributes: writer. */
   writerPaused: 'fondaco.WriterPaused',
 } as const;

@@ -50,11 +50,11 @@ export class Commit implements Draft {
     return position;
   }
 
-  /** Gives up the positions below `position`: the next entry of the lane gets that one. */
   skip(lane: Lane, position: number): void {
+    if (position <= this.head[lane]) return;
     this.changes++;
     this.#builders[lane].cut();
-    this.head[lane] = Math.max(this.head[lane], position);
+    this.head[lane] = position;
   }
 
   put(key: string, value: () => unknown): void {

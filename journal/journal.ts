@@ -185,11 +185,6 @@ export class DiskJournal implements Journal {
     await this.#blobs[lane].clearBelow(tail, position);
   }
 
-  async skip(lane: Lane, position: number): Promise<void> {
-    if (position <= this.#bounds[lane].head) return;
-    await this.commit(() => this.#building.skip(lane, position));
-  }
-
   async compact(): Promise<void> {
     for (const lane of LANES) await this.#blobs[lane].compactBelow(this.#bounds[lane].tail);
   }

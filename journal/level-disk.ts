@@ -11,8 +11,17 @@ import type { ClassicLevel } from 'classic-level';
 import { Level } from 'level';
 import { FondacoError, isFondacoError } from '../core/errors.ts';
 import type { Disk, DiskOperation } from './disk.ts';
-import { deepestText, droppedAtOpen, holdsDatabase, isHeadless, isNoSpace, repairLevel } from './level-repair.ts';
-import { unsafeTables } from './level-tables.ts';
+import {
+  commitOf,
+  deepestText,
+  droppedAtOpen,
+  entriesSetAside,
+  holdsDatabase,
+  isHeadless,
+  isNoSpace,
+  repairLevel,
+} from './level-repair.ts';
+import { BLOB_KEY, unsafeTables } from './level-tables.ts';
 
 /**
  * Opens or creates the database, repairing what is damaged (level-repair.ts). Rejects FULL, UNAVAILABLE (held by another process, or an I/O
@@ -23,7 +32,12 @@ export async function openLevelDisk(
   { writeBufferBytes, isDamaged }: { writeBufferBytes: number; isDamaged: boolean },
 ): Promise<Disk> {
   const salvaged: string[] = [];
-  const repair = async (): Promise<void> => void salvaged.push(await repairLevel(directory, await unsafeTables(directory)));
+  let evidence: string | undefined;
+  const repair = async (): Promise<void> => {
+    const done = await repairLevel(directory, await unsafeTables(directory));
+    salvaged.push(done.what);
+    evidence = done.evidence;
+  };
   try {
     await makeDirectory(directory);
     const isThere = await holdsDatabase(directory);
@@ -44,12 +58,24 @@ export async function openLevelDisk(
   };
   try {
     const db = await open();
+    if (evidence !== undefined) await putBack(db, evidence);
     salvaged.push(...(await droppedAtOpen(directory)));
     return new LevelDisk(db, salvaged);
   } catch (error) {
     if (!isFondacoError(error, 'CORRUPT') || salvaged.length > 0) throw error;
     await repair();
-    return new LevelDisk(await open(), salvaged);
+    const db = await open();
+    if (evidence !== undefined) await putBack(db, evidence);
+    return new LevelDisk(db, salvaged);
+  }
+}
+
+/** Puts back what can be read in tables that were set aside: blobs never change, and of a row the later commit counts. */
+async function putBack(db: ClassicLevel<Buffer, Buffer>, evidence: string): Promise<void> {
+  for (const { key, value } of entriesSetAside(evidence)) {
+    const stored = await db.get(key);
+    const isNewer = stored !== undefined && key[0] !== BLOB_KEY && commitOf(key, value) > commitOf(key, stored);
+    if (stored === undefined || isNewer) await db.put(key, value);
   }
 }
 

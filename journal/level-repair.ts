@@ -3,10 +3,14 @@
  * `db.corrupt-<n>` beside the database, as evidence. Where even the repair fails, all of it is set aside, and the store begins empty.
  */
 import { mkdir, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
+import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { ClassicLevel } from 'classic-level';
 import { Level } from 'level';
 import { FondacoError } from '../core/errors.ts';
+import { readHeader } from './blob.ts';
+import { BLOB_KEY, soundEntries, type TableEntry } from './level-tables.ts';
+import { decodeRecord } from './record.ts';
 
 /** Sets of evidence kept; the oldest is given up beyond it. */
 const EVIDENCE_MAX = 5;
@@ -24,10 +28,10 @@ export async function holdsDatabase(directory: string): Promise<boolean> {
 }
 
 /**
- * Repairs the closed database of a directory. `unsafe`: tables that must not even be looked at. Resolves with what was done, in words.
- * Rejects FULL without the room to do it: then nothing is given up.
+ * Repairs the closed database of a directory. `unsafe`: tables that must not even be looked at. Resolves with what was done, in words,
+ * and where the evidence is. Rejects FULL without the room to do it: then nothing is given up.
  */
-export async function repairLevel(directory: string, unsafe: readonly string[]): Promise<string> {
+export async function repairLevel(directory: string, unsafe: readonly string[]): Promise<{ what: string; evidence?: string }> {
   await needRoom(directory);
   const evidence = await nameEvidence(directory);
   const lost = join(directory, 'lost');
@@ -36,10 +40,10 @@ export async function repairLevel(directory: string, unsafe: readonly string[]):
   const problem = await tryRepair(directory);
   if (problem !== undefined && isNoSpace(problem))
     throw new FondacoError('FULL', `the store ${directory} must be repairable, got ${problem}`);
-  if (problem === undefined && !(await list(directory)).includes('lost')) return 'the database was repaired';
+  if (problem === undefined && !(await list(directory)).includes('lost')) return { what: 'the database was repaired' };
   await rename(problem === undefined ? lost : directory, evidence);
-  if (problem === undefined) return `the database was repaired; what was given up for that is in ${evidence}`;
-  return `the database could not be repaired (${problem}); it is in ${evidence}, and an empty one was begun`;
+  if (problem === undefined) return { what: `the database was repaired; what was given up for that is in ${evidence}`, evidence };
+  return { what: `the database could not be repaired (${problem}); it is in ${evidence}, and an empty one was begun`, evidence };
 }
 
 /** A repair rewrites the logs as tables, and gives a log up that it has no room to rewrite. */
@@ -70,6 +74,23 @@ export function deepestText(error: unknown): string {
   let deepest = error;
   while (deepest instanceof Error && deepest.cause !== undefined) deepest = deepest.cause;
   return deepest instanceof Error ? deepest.message : String(deepest);
+}
+
+/** What can still be read in tables that were set aside, by the checksums of blobs and rows. */
+export function* entriesSetAside(evidence: string): Generator<TableEntry> {
+  for (const name of readdirSync(evidence).filter((each) => each.endsWith('.ldb')))
+    for (const { key, value } of soundEntries(join(evidence, name)))
+      if (key[0] === BLOB_KEY ? readHeader(key, value) : commitOf(key, value) > 0) yield { key: Buffer.from(key), value };
+}
+
+/** The number of the commit that wrote a row; 0 for what is none. */
+export function commitOf(key: Buffer, record: Buffer): number {
+  try {
+    return decodeRecord(key, record).commit;
+  } catch (error) {
+    if (error instanceof FondacoError || error instanceof SyntaxError) return 0;
+    throw error;
+  }
 }
 
 /** What LevelDB passed over silently when it read its log at the last opening: it says so only in its own log file. */

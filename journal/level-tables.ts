@@ -1,19 +1,25 @@
 /**
  * LevelDB trusts the structure of its tables: it verifies no checksum unless it is asked to, which cannot be done from here, and an offset
  * of a block that points outside of it is followed, and ends the process. So before a database is opened, the parts of its tables that
- * LevelDB follows blindly are checked. What keys and values hold is none of this: blobs and rows have checksums of their own.
+ * LevelDB follows blindly are checked, and the checksums of blocks with rows. Blobs are not: each has a checksum of its own.
  *
  * A table (LevelDB's doc/table_format.md): blocks, index block, footer of 48 bytes { handle of the metaindex, handle of the index, padding,
- * magic u64 }. A handle is two varints, offset and size; a block is followed by a type (0: uncompressed) and a u32 checksum. A block is
+ * magic u64 }. The index has an entry for each block: a key at or after its last, and its handle. A handle is two varints, offset and size; a block is followed by a type (0: uncompressed) and a u32 checksum. A block is
  * entries { varints shared, unshared, value length; unshared key; value }, then u32 offsets of its restarts, and their u32 count; all
  * little-endian.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const FOOTER_BYTES = 48;
 const TRAILER_BYTES = 5;
+/** Sequence number and type, after each key. */
+const TAG_BYTES = 8;
+/** Of tables up to so much, blocks of blobs are read too: what is out of order there would only be a hole. */
+const DEEP_BYTES_MAX = 64 * 1024 * 1024;
+/** The first byte of a blob's key (keys.ts). */
+export const BLOB_KEY = 0x65;
 const MAGIC = 0xdb4775248b80fb57n;
 /** No index of ours is larger: a table has 2 MiB. */
 const INDEX_BYTES_MAX = 64 * 1024 * 1024;
@@ -29,10 +35,11 @@ export interface BlockHandle {
  */
 export async function unsafeTables(directory: string): Promise<string[]> {
   const names = await readdir(directory).catch(() => []); // what is no directory yet, or never, LevelDB will say
+  const tables = names.filter((name) => /\.(ldb|sst)$/.test(name));
+  const isDeep = tables.reduce((sum, name) => sum + statSync(join(directory, name)).size, 0) <= DEEP_BYTES_MAX;
   const unsafe: string[] = [];
-  for (const name of names) {
-    if (!/\.(ldb|sst)$/.test(name)) continue;
-    if (!isSafe(join(directory, name))) unsafe.push(name);
+  for (const name of tables) {
+    if (!isSafe(join(directory, name), isDeep)) unsafe.push(name);
     await new Promise((resolve) => setImmediate(resolve)); // a table takes some hundred reads
   }
   return unsafe;
@@ -40,50 +47,125 @@ export async function unsafeTables(directory: string): Promise<string[]> {
 
 /** The blocks of a table, its index last. Throws a RangeError where it is damaged. */
 export function tableBlocks(file: string): BlockHandle[] {
+  return withFile(file, (fd, size) => {
+    const { blocks, meta, index } = readIndex(fd, size);
+    return [...blocks.map(({ handle }) => handle), meta, index];
+  });
+}
+
+/** What can be read of a table of which a part is damaged: the entries of its sound blocks. */
+export function* soundEntries(file: string): Generator<TableEntry> {
   const fd = openSync(file, 'r');
   try {
-    return blocksOf(fd, fstatSync(fd).size);
+    const blocks = tryOr(() => readIndex(fd, fstatSync(fd).size).blocks, []);
+    for (const { handle } of blocks) yield* tryOr(() => readEntries(fd, handle), []);
   } finally {
     closeSync(fd);
   }
 }
 
-function isSafe(file: string): boolean {
-  const fd = openSync(file, 'r');
-  try {
-    const { size } = fstatSync(fd);
+export interface TableEntry {
+  readonly key: Buffer;
+  readonly value: Buffer;
+}
+
+interface Block {
+  readonly handle: BlockHandle;
+  /** No key in it holds a row of ours: only blobs, which tell by themselves what they are. */
+  readonly isOfBlobs: boolean;
+}
+
+function isSafe(file: string, isDeep: boolean): boolean {
+  return withFile(file, (fd, size) => {
     if (size < FOOTER_BYTES || readAt(fd, size - 8, 8).readBigUInt64LE() !== MAGIC) return true;
-    return blocksOf(fd, size).every((handle) => hasSoundRestarts(fd, handle));
-  } catch (error) {
-    if (error instanceof RangeError) return false;
-    throw error;
+    return tryOr(() => {
+      const { blocks, meta } = readIndex(fd, size);
+      return (
+        hasSoundRestarts(fd, meta) &&
+        blocks.every(
+          ({ handle, isOfBlobs }) =>
+            hasSoundRestarts(fd, handle) && (isOfBlobs ? !isDeep || isSorted(fd, handle) : hasSoundChecksum(fd, handle)),
+        )
+      );
+    }, false);
+  });
+}
+
+function withFile<T>(file: string, use: (fd: number, size: number) => T): T {
+  const fd = openSync(file, 'r');
+  try {
+    return use(fd, fstatSync(fd).size);
   } finally {
     closeSync(fd);
   }
 }
 
-function blocksOf(fd: number, size: number): BlockHandle[] {
+/** A RangeError says that bytes are not what they should be. */
+function tryOr<T>(read: () => T, otherwise: T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof RangeError) return otherwise;
+    throw error;
+  }
+}
+
+function readIndex(fd: number, size: number): { blocks: Block[]; meta: BlockHandle; index: BlockHandle } {
   const footer = readAt(fd, size - FOOTER_BYTES, FOOTER_BYTES);
   if (footer.readBigUInt64LE(40) !== MAGIC) throw new RangeError('a table must end with its magic number');
   const cursor = { at: 0 };
-  const within = (): BlockHandle => checked(handleAt(footer, cursor), size - FOOTER_BYTES);
-  const meta = within();
-  const index = within();
+  const meta = checked(handleAt(footer, cursor), size - FOOTER_BYTES);
+  const index = checked(handleAt(footer, cursor), size - FOOTER_BYTES);
   if (index.size > INDEX_BYTES_MAX) throw new RangeError(`an index must have at most ${INDEX_BYTES_MAX} bytes, got ${index.size}`);
   if (!hasSoundRestarts(fd, index)) throw new RangeError('the restarts of an index must be inside of it');
-  const blocks: BlockHandle[] = [];
-  const bytes = readAt(fd, index.offset, index.size);
-  const end = index.size - 4 - 4 * bytes.readUInt32LE(index.size - 4);
-  for (let at = 0; at < end;) {
-    const entry = { at };
-    varint(bytes, entry);
-    const unshared = varint(bytes, entry);
-    const length = varint(bytes, entry);
-    const value = { at: entry.at + unshared };
-    blocks.push(checked(handleAt(bytes, value), index.offset));
-    at = entry.at + unshared + length;
+  let before = 0;
+  const blocks = readEntries(fd, index).map(({ key, value }) => {
+    const isOfBlobs = before === BLOB_KEY && key[0] === BLOB_KEY;
+    before = key[0] ?? 0;
+    return { handle: checked(handleAt(value, { at: 0 }), index.offset), isOfBlobs };
+  });
+  return { blocks, meta, index };
+}
+
+/** A row under a wrong sequence number would be one that nothing overwrites any more: no checksum of ours sees that. */
+function hasSoundChecksum(fd: number, { offset, size }: BlockHandle): boolean {
+  const bytes = readAt(fd, offset, size + TRAILER_BYTES);
+  const masked = bytes.readUInt32LE(size + 1);
+  const crc = crc32c(bytes.subarray(0, size + 1));
+  return masked === (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0; // masked as LevelDB does (util/crc32c.h)
+}
+
+/** Newer versions of a key come first; out of this order LevelDB brings back what was overwritten or deleted. */
+function isSorted(fd: number, handle: BlockHandle): boolean {
+  const entries = tryOr(() => readEntries(fd, handle, true), undefined);
+  return entries?.every(({ key, tag }, i) => (tag & 0xffn) <= 1n && (i === 0 || isBefore(entries[i - 1]!, { key, tag }))) ?? false;
+}
+
+function isBefore(a: { key: Buffer; tag: bigint }, b: { key: Buffer; tag: bigint }): boolean {
+  const order = Buffer.compare(a.key, b.key);
+  return order < 0 || (order === 0 && a.tag > b.tag);
+}
+
+/** The entries of a block; keys without the 8 bytes that LevelDB appends to them, which are the tag. */
+function readEntries(fd: number, { offset, size }: BlockHandle, withDeleted = false): (TableEntry & { tag: bigint })[] {
+  const bytes = readAt(fd, offset, size);
+  const end = size - 4 - 4 * bytes.readUInt32LE(size - 4);
+  const entries: (TableEntry & { tag: bigint })[] = [];
+  let last = Buffer.alloc(0);
+  for (const cursor = { at: 0 }; cursor.at < end;) {
+    const shared = varint(bytes, cursor);
+    const unshared = varint(bytes, cursor);
+    const length = varint(bytes, cursor);
+    const from = cursor.at + unshared;
+    if (shared > last.length || shared + unshared < TAG_BYTES || from + length > end)
+      throw new RangeError('an entry must lie inside of its block');
+    last = Buffer.concat([last.subarray(0, shared), bytes.subarray(cursor.at, from)]);
+    cursor.at = from + length;
+    const tag = last.readBigUInt64LE(last.length - TAG_BYTES);
+    if (withDeleted || (tag & 0xffn) === 1n)
+      entries.push({ key: last.subarray(0, -TAG_BYTES), value: bytes.subarray(from, cursor.at), tag });
   }
-  return [...blocks, meta, index];
+  return entries;
 }
 
 function hasSoundRestarts(fd: number, { offset, size }: BlockHandle): boolean {
@@ -126,3 +208,16 @@ function readAt(fd: number, at: number, length: number): Buffer {
   if (at < 0 || readSync(fd, bytes, 0, length, at) !== length) throw new RangeError('a table must be as long as it says');
   return bytes;
 }
+
+/** CRC-32C (Castagnoli), RFC 3720, appendix B.4. */
+function crc32c(bytes: Buffer): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) crc = (CRC_TABLE[(crc ^ byte) & 0xff] ?? 0) ^ (crc >>> 8);
+  return (crc ^ 0xffffffff) >>> 0;
+}
+
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
+  let crc = n;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
+  return crc >>> 0;
+});
