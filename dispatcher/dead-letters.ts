@@ -5,7 +5,7 @@ import type { FondacoEvent } from '../core/event.ts';
 import type { Journal, Row } from '../core/journal.ts';
 import { LANES, type Lane } from '../core/lane.ts';
 import type { Delivery, DeliveryNumber } from '../core/writer.ts';
-import type { FeedError, FeedRow } from './feed-row.ts';
+import type { FeedError, FeedLane, FeedRow } from './feed-row.ts';
 
 export const DEAD_PREFIX = 'dead:';
 
@@ -98,6 +98,13 @@ export function hasRoom({ lanes }: FeedRow, limits: DeadLetterLimits, letters: n
   return count + unsettled + letters <= limits.deadLettersMax && bytes < limits.deadLetterBytesMax;
 }
 
+/** Takes letters out of the lane's books; a damaged one's size is not known any more. */
+export function removeLetters(lane: FeedLane, letters: readonly (DeadLetter | undefined)[]): void {
+  lane.dead -= letters.length;
+  for (const letter of letters) lane.deadBytes -= letter?.bytes ?? 0;
+  if (lane.dead === 0) lane.deadBytes = 0;
+}
+
 /** Why a feed pauses that cannot set aside what its destination rejects. */
 export function noRoom(writer: string, limits: DeadLetterLimits, failure: FondacoError): FondacoError {
   const limit = `${limits.deadLettersMax} and ${limits.deadLetterBytesMax} bytes`;
@@ -112,7 +119,7 @@ export async function* lettersFrom(
   { lane, position }: LetterPlace,
   limit: number,
 ): AsyncIterable<StoredLetter> {
-  const after = deadLetterKey(writer, lane, position - 1);
+  const after = deadLetterKey(writer, lane, Math.max(0, position - 1));
   for await (const row of journal.rows(`${DEAD_PREFIX}${writer}/${lane}/`, { after, limit })) yield storedLetter(row);
 }
 

@@ -24,6 +24,7 @@ import { beginningOf } from './ledger.ts';
 import { lostFeedRow, mendDeadLetters } from './mend.ts';
 import { Mutex } from './mutex.ts';
 import { OWN_TYPES } from './own-events.ts';
+import { Replay } from './replay.ts';
 import { FORWARD_MS } from './retry-timer.ts';
 
 /** What a writer may have pending. */
@@ -101,6 +102,9 @@ export class Feed {
   readonly clock: Clock;
   row!: FeedRow;
   readonly lanes: PerLane<LaneFeed>;
+  readonly replay: Replay;
+  /** See purge.ts: at most one at a time, and none while a replay is under way. */
+  isPurging = false;
   /** When the connection broke last, on the monotonic clock: what was sent just before it may be lost, where nothing is acknowledged. */
   brokenAt = -Infinity;
   #urgentBatches = 0;
@@ -117,6 +121,7 @@ export class Feed {
     this.settings = settings;
     this.clock = dispatcher.clock;
     this.lanes = perLane((lane) => new LaneFeed(this, lane));
+    this.replay = new Replay(this);
   }
 
   /** Takes up the writer's row, or makes it: a destination seen for the first time gets what comes from now on. */
@@ -138,7 +143,7 @@ export class Feed {
     const endListening = this.dispatcher.journal.onCommit(ring);
     signal.addEventListener('abort', stop, { once: true });
     try {
-      await Promise.all(LANES.map((lane) => this.lanes[lane].run(signal)));
+      await Promise.all([...LANES.map((lane) => this.lanes[lane].run(signal)), this.replay.run(signal)]);
     } finally {
       endListening();
     }
@@ -149,7 +154,7 @@ export class Feed {
    * UNAVAILABLE or FULL where the journal takes nothing.
    */
   async pause(): Promise<boolean> {
-    return this.#command((draft) => {
+    return this.command((draft) => {
       if (!pause(this.row, this.clock.now())) return false;
       this.report(draft, 'writerPaused', `writer ${this.settings.name} is paused: everything is kept until it is resumed`);
       this.put(draft);
@@ -162,12 +167,13 @@ export class Feed {
    * Rejects UNAVAILABLE or FULL where the journal takes nothing.
    */
   async resume(): Promise<boolean> {
-    const isResumed = await this.#command((draft) => {
+    const isResumed = await this.command((draft) => {
       if (!resume(this.row, this.clock.now())) return false;
       this.put(draft);
       return true;
     });
     for (const lane of LANES) this.lanes[lane].forward();
+    this.replay.forward();
     return isResumed;
   }
 
@@ -206,8 +212,8 @@ export class Feed {
     }
   }
 
-  /** For people: waits out a reopening of the journal, but not for ever. */
-  async #command(change: (draft: Draft) => boolean): Promise<boolean> {
+  /** Like `change`, for people: it does not wait for ever. */
+  async command(change: (draft: Draft) => boolean): Promise<boolean> {
     const limit = new AbortController();
     const over = new AbortController();
     void this.clock.sleep(COMMAND_MS, over.signal).then(() => limit.abort());
@@ -283,6 +289,7 @@ export class Feed {
   wentThrough(lane: Lane, isFirst: boolean): void {
     if (lane === 'urgent') this.#urgentBatches++; // an attempt that fails is no batch: it must not let the normal lane by
     const other = this.lanes[lane === 'urgent' ? 'normal' : 'urgent'];
+    if (isFirst) this.replay.forward();
     if (isFirst || (other.isFailing && other.retry.forwardInMs() <= 0)) other.forward();
   }
 
@@ -298,15 +305,16 @@ export class Feed {
       const { row, damaged } = await lostFeedRow(journal, name, { counts: this.dispatcher.counts, filter, now: this.clock.now() });
       this.row = row;
       this.#lost = { damaged, lost: perLane(() => 0) };
-      this.#reload();
+      await this.#reload();
       return;
     }
     this.row = (stored as FeedRow | undefined) ?? newFeedRow(await beginningOf(journal), filter, this.clock.now());
     this.#lost = await mendDeadLetters(journal, name, this.row);
-    this.#reload();
+    await this.#reload();
   }
 
-  #reload(): void {
+  async #reload(): Promise<void> {
+    await this.replay.load();
     for (const lane of LANES) this.lanes[lane].reload();
   }
 

@@ -71,7 +71,7 @@ export class LaneFeed {
   reload(): void {
     this.#reader.clear();
     this.#size.found();
-    this.#takeBack();
+    this.takeBack();
     this.#seenHead ??= this.#head;
     this.retry.load(this.#row);
   }
@@ -271,7 +271,7 @@ export class LaneFeed {
   async #unavailable(step: WriteStep, failure: FondacoError, signal: AbortSignal): Promise<void> {
     const { name, retry } = this.#feed.settings;
     this.#feed.brokenAt = this.#clock.monotonic();
-    this.#takeBack();
+    this.takeBack();
     this.#failedFrom = step.from;
     const isLast = isExhausted(retry, this.#row.attempts + 1) && this.#feed.row.state === 'delivering';
     // Only what stands at the cursor can be set aside: what was sent before it and is not confirmed goes first.
@@ -315,7 +315,7 @@ export class LaneFeed {
   async #refuse(step: WriteStep, cause: FondacoError, signal: AbortSignal, isFull = false): Promise<void> {
     const { name, retry } = this.#feed.settings;
     const failure = isFull ? noRoom(name, this.#feed.settings, cause) : cause;
-    this.#takeBack();
+    this.takeBack();
     this.#failedFrom = step.from;
     await this.#commit(signal, (_lane, { draft, row }) => {
       const what = isFull ? 'waits' : 'is refused by its destination';
@@ -373,7 +373,7 @@ export class LaneFeed {
   }
 
   /** What was sent and is not confirmed is to be sent again: sent = settled. */
-  #takeBack(): void {
+  takeBack(): void {
     this.#unconfirmed.clear();
     this.#ahead = undefined;
   }

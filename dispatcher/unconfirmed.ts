@@ -6,7 +6,7 @@
 import type { Move } from './moves.ts';
 
 /** After the last write what the transport took counts as delivered. */
-const CONFIRM_MS = 10_000;
+export const CONFIRM_MS = 10_000;
 
 export class Unconfirmed {
   readonly #window: number;

@@ -8,6 +8,7 @@
  * | 400, 413 (too large), 422 | REJECTED: an event in the batch |
  * | any other 3xx (redirects are not followed) or 4xx | REFUSED |
  */
+import { createHash } from 'node:crypto';
 import { Pool } from 'undici';
 import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
@@ -185,13 +186,21 @@ const UNREACHED = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
-/** The same for every repeat of the same batch, and never for another: positions may be used again after a loss, an epoch's birth never. */
+/**
+ * The same for every repeat of the same batch, and never for another: positions may be used again after a loss, an epoch's birth never. Where
+ * something lies between first and last that is not in the batch (filtered, folded, or a replay of chosen dead letters) a hash says what is:
+ * a receiver that knows 3-12 without 7 must not take 3-12 with 7 for it.
+ */
 export function webhookId(batch: readonly Delivery[]): string {
   const first = batch[0]!;
   const last = batch[batch.length - 1]!;
   const { writer, lane } = first.delivery;
   const lastBirth = last.entry.birth === first.entry.birth ? '' : `${last.entry.birth}.`;
-  return `${writer}.${lane}.${first.entry.birth}.${first.entry.position}-${lastBirth}${last.entry.position}`;
+  const id = `${writer}.${lane}.${first.entry.birth}.${first.entry.position}-${lastBirth}${last.entry.position}`;
+  if (lastBirth === '' && last.entry.position - first.entry.position === batch.length - 1) return id;
+  const hash = createHash('sha256');
+  for (const { entry } of batch) hash.update(`${entry.birth}/${entry.position} `);
+  return `${id}.${hash.digest('hex').slice(0, 16)}`;
 }
 
 /** The caller's signal and a timeout as one signal, and which of them it was. Nothing is left on the caller's signal afterwards. */

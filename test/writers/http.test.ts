@@ -199,6 +199,9 @@ describe('http writer', () => {
     const [first] = batch;
     assert.equal(webhookId([first!]), 'ops.normal.1795000000000.1-1');
     assert.notEqual(webhookId(deliveries([first!.event], { birth: 7 })), webhookId([first!]));
+    const ids = [batch, [batch[0]!, batch[4]!], [batch[0]!, batch[2]!, batch[4]!], [batch[0]!, batch[3]!, batch[4]!]].map(webhookId);
+    assert.equal(new Set(ids).size, ids.length);
+    assert.match(ids[1]!, /^ops\.normal\.1795000000000\.1-5\.[0-9a-f]{16}$/);
   });
 
   it('sends the headers and the basic authorization of its settings, and its own content type', async () => {
