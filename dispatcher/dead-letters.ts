@@ -91,11 +91,11 @@ export function eventOf({ event, attributesText }: DeadLetter): DecodedEvent {
   return Object.assign(new DecodedEvent(), event, { attributesText });
 }
 
-/** Whether `letters` more may be set aside, beside `unsettled` ones that are not in the row yet. */
-export function hasRoom({ lanes }: FeedRow, limits: DeadLetterLimits, letters: number, unsettled = 0): boolean {
+/** How many more letters may be set aside. */
+export function roomFor({ lanes }: FeedRow, limits: DeadLetterLimits): number {
   const count = LANES.reduce((sum, lane) => sum + lanes[lane].dead, 0);
   const bytes = LANES.reduce((sum, lane) => sum + lanes[lane].deadBytes, 0);
-  return count + unsettled + letters <= limits.deadLettersMax && bytes < limits.deadLetterBytesMax;
+  return bytes < limits.deadLetterBytesMax ? Math.max(0, limits.deadLettersMax - count) : 0;
 }
 
 /** Takes letters out of the lane's books; a damaged one's size is not known any more. */

@@ -14,7 +14,7 @@ import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
 import { formatMs } from '../core/time.ts';
 import type { Delivery, Writer } from '../core/writer.ts';
 import { attemptWrite } from './attempt.ts';
-import { hasRoom, type DeadLetterLimits } from './dead-letters.ts';
+import { roomFor, type DeadLetterLimits } from './dead-letters.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { FEED_PREFIX, newFeedRow, type FeedError, type FeedRow } from './feed-row.ts';
 import { makeRoom, pause, resume } from './feed-state.ts';
@@ -268,7 +268,7 @@ export class Feed {
 
   /** Dead letters are gone: a feed that waited for room goes on. To be called in the commit, after the counts changed. */
   roomMade(): void {
-    if (!this.row.isFull || !hasRoom(this.row, this.settings, 1) || !makeRoom(this.row, this.clock.now())) return;
+    if (!this.row.isFull || roomFor(this.row, this.settings) === 0 || !makeRoom(this.row, this.clock.now())) return;
     for (const lane of LANES) this.lanes[lane].forward();
   }
 

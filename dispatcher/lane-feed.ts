@@ -6,20 +6,18 @@ import { isExhausted, type RetryPolicy } from '../core/backoff.ts';
 import { Bell } from '../core/bell.ts';
 import type { Clock } from '../core/clock.ts';
 import { isFondacoError, type FondacoError } from '../core/errors.ts';
-import type { DecodedEvent } from '../core/event-codec.ts';
-import type { Entry } from '../core/journal.ts';
 import type { Lane } from '../core/lane.ts';
-import { uuidV7 } from '../core/uuid.ts';
 import { InFlight } from './attempt.ts';
 import { BatchSize } from './batch-size.ts';
-import { hasRoom, noRoom } from './dead-letters.ts';
+import { noRoom, roomFor } from './dead-letters.ts';
 import { errorOf, type FeedLane, type FeedRow } from './feed-row.ts';
 import type { Feed, LaneStatus, Turn } from './feed.ts';
-import { isHeld, refuse, stateBelow, succeed, suspend } from './feed-state.ts';
-import { compileFilter } from './filter.ts';
+import { isHeld, refuse, stateBelow, suspend } from './feed-state.ts';
+import { LaneCut } from './lane-cut.ts';
 import { LaneReader, type GivenUp, type Step } from './lane-reader.ts';
-import { delivering, passing, settingAside, type InCommit, type LoseRange, type Move, type WriteStep } from './moves.ts';
-import { isNotice } from './own-events.ts';
+import { LaneMoves } from './lane-moves.ts';
+import type { InCommit, Move, PassStep, WriteStep } from './moves.ts';
+import { probeBehind } from './probe.ts';
 import { RetryTimer } from './retry-timer.ts';
 import { Unconfirmed } from './unconfirmed.ts';
 
@@ -36,13 +34,14 @@ export class LaneFeed {
   readonly #lane: Lane;
   readonly #clock: Clock;
   readonly #reader: LaneReader;
+  readonly #cut: LaneCut;
+  readonly #moves: LaneMoves;
   readonly retry: RetryTimer;
   readonly #size: BatchSize;
   /** Of a writer with a resendWindow: what it has sent beyond what is settled. */
   readonly #unconfirmed: Unconfirmed;
   /** Where sending stands; the row itself while nothing is unconfirmed. */
   #ahead: FeedLane | undefined;
-  readonly #wantsNow: (event: DecodedEvent) => boolean;
   #lastFailure: FondacoError | undefined;
   /** Where the batch began that failed last. */
   #failedFrom = 0;
@@ -61,10 +60,11 @@ export class LaneFeed {
     this.#lane = lane;
     this.#clock = feed.clock;
     this.#reader = new LaneReader(feed.dispatcher.journal, feed.settings.name, lane);
+    this.#cut = new LaneCut(feed, this.#reader);
+    this.#moves = new LaneMoves(feed, lane);
     this.retry = new RetryTimer(feed.clock);
     this.#size = new BatchSize(feed.settings.batch.eventsMax);
     this.#unconfirmed = new Unconfirmed(feed.settings.writer.resendWindow ?? 0);
-    this.#wantsNow = compileFilter(feed.settings.filter);
   }
 
   /** The row was loaded: a wait that it holds goes on. */
@@ -145,7 +145,7 @@ export class LaneFeed {
     this.#toGiveUp = undefined;
     const { cursor: from, epoch } = this.#row;
     if (to <= from) return false;
-    this.#takeBack();
+    this.takeBack();
     this.#reader.clear();
     const step = await this.#reader.giveUp({ from, to }, cause, epoch).catch((error: unknown) => {
       if (!isFondacoError(error)) throw error;
@@ -190,30 +190,16 @@ export class LaneFeed {
   }
 
   async #next(signal: AbortSignal): Promise<Step | undefined> {
-    const { row, settings } = this.#feed;
-    const eventsMax = row.state === 'refused' ? 1 : this.#size.next;
-    const { before } = this.#sent;
-    const wantsBy = before ? compileFilter(before.filter) : this.#wantsNow;
-    const wants = (event: DecodedEvent, entry: Entry): boolean => (isNotice(event, entry) && settings.notices) || wantsBy(event);
-    const limits = { eventsMax: before ? Math.min(eventsMax, before.deliveries) : eventsMax, bytesMax: settings.batch.bytesMax };
+    const { state } = this.#feed.row;
     this.#headAtCut = this.#head;
-    this.#stateAtCut = row.state;
-    try {
-      return await this.#reader.next(this.#sent, wants, limits);
-    } catch (error) {
-      if (!isFondacoError(error)) throw error;
-      await this.#clock.sleep(100, signal); // the journal is being reopened
-      return undefined;
-    }
+    this.#stateAtCut = state;
+    return this.#cut.next(this.#sent, state === 'refused' ? 1 : this.#size.next, signal);
   }
 
   /** Moves over what is not sent. */
-  async #pass(step: Exclude<Step, WriteStep>, signal: AbortSignal): Promise<void> {
+  async #pass(step: PassStep, signal: AbortSignal): Promise<void> {
     this.#fillsSince = undefined;
-    const { dispatcher, settings } = this.#feed;
-    const id = `${settings.name}/${this.#lane}`;
-    const lose: LoseRange = (draft, cause, series, range) => dispatcher.lose(draft, { kind: 'writer', id, series }, cause, range);
-    await this.#move(step, signal, passing(step, this.#freshSeries(), lose));
+    await this.#move(step, signal, this.#moves.passing(step));
   }
 
   async #write(step: WriteStep, signal: AbortSignal): Promise<void> {
@@ -223,11 +209,11 @@ export class LaneFeed {
       await this.bell.wait(this.#clock, holdMs);
       if (signal.aborted) return;
     }
-    if (signal.aborted || this.#feed.row.state !== this.#stateAtCut) return; // it was learned meanwhile that this is not to be sent
+    if (signal.aborted || this.#toGiveUp || this.#feed.row.state !== this.#stateAtCut) return; // it was learned meanwhile that this is not to be sent
     this.#enter('writing');
     this.#feed.began(this.#lane);
     this.#seenHead = this.#head;
-    const failure = this.#sharedFailure(turn) ?? (await this.#inFlight.run((stop) => this.#feed.attempt(step.deliveries, stop), signal));
+    const failure = this.#sharedFailure(turn) ?? (await this.#attempt(step, signal));
     this.retry.attempted();
     this.#lastFailure = failure;
     if (step.to >= this.#headAtCut) this.#fillsSince = undefined; // what a limit cut off has waited already
@@ -235,6 +221,10 @@ export class LaneFeed {
     else if (!signal.aborted && !this.#toGiveUp) await this.#failed(step, failure, signal);
     this.#enter(this.isFailing ? 'waiting' : this.hasWork ? 'preparing' : 'idle');
     this.#feed.ring();
+  }
+
+  #attempt(step: WriteStep, signal: AbortSignal): Promise<FondacoError | undefined> {
+    return this.#inFlight.run((stop) => this.#feed.attempt(step.deliveries, stop), signal);
   }
 
   /** A destination that the urgent lane, just now, could not even reach is not tried again by this one. */
@@ -246,15 +236,12 @@ export class LaneFeed {
 
   async #delivered(step: WriteStep, signal: AbortSignal): Promise<void> {
     const wasFailing = this.isFailing;
-    const settled = ({ draft, row }: InCommit): void => {
-      if (succeed(row)) this.#feed.report(draft, 'writerResumed', `writer ${this.#feed.settings.name} delivers again`);
-    };
-    await this.#move(step, signal, delivering(step, this.#freshSeries(), settled));
+    await this.#move(step, signal, this.#moves.delivering(step));
     if (this.#ahead && step.to > this.#failedFrom && (wasFailing || this.#feed.isOnProbe)) {
       // Settled later, but known now: the destination takes what it failed at.
       await this.#commit(signal, (lane, commit) => {
         lane.attempts = lane.waitMs = 0;
-        settled(commit);
+        this.#moves.succeeded(commit);
       });
     }
     this.#size.delivered(step.deliveries.length);
@@ -277,7 +264,7 @@ export class LaneFeed {
     // Only what stands at the cursor can be set aside: what was sent before it and is not confirmed goes first.
     if (isLast && retry.policy === 'dead-letter' && this.#row.cursor === step.from) {
       if (!this.#hasRoomFor(step)) await this.#refuse(step, failure, signal, true);
-      else await this.#move(step, signal, this.#settingAside(step, failure, false));
+      else await this.#move(step, signal, this.#moves.settingAside(step, failure, false));
       return;
     }
     await this.#commit(signal, (lane, { draft, row }) => {
@@ -299,16 +286,38 @@ export class LaneFeed {
     }
     const { row } = this.#feed;
     const isFull = !this.#hasRoomFor(step);
-    if (isFull || stateBelow(row) === 'refused' || row.loneRejections + this.#unconfirmed.dead + 1 >= LONE_REJECTIONS_MAX) {
-      await this.#refuse(step, failure, signal, isFull);
+    const isRefused = stateBelow(row) === 'refused';
+    if (isFull || isRefused || row.loneRejections + this.#unconfirmed.dead + 1 >= LONE_REJECTIONS_MAX) {
+      const cause = isRefused && !isFull ? await this.#probe(step, failure, signal) : failure;
+      if (cause && !signal.aborted && !this.#toGiveUp) await this.#refuse(step, cause, signal, isFull);
       return;
     }
-    await this.#move(step, signal, this.#settingAside(step, failure, true));
+    await this.#move(step, signal, this.#moves.settingAside(step, failure, true));
     this.#size.found();
   }
 
+  /** See probe.ts. Resolves with what is still to be waited for; undefined: it goes on. */
+  async #probe(head: WriteStep, failure: FondacoError, signal: AbortSignal): Promise<FondacoError | undefined> {
+    if (this.#feed.settings.writer.resendWindow !== undefined) return failure;
+    const probed = await probeBehind(head, failure, {
+      lane: { ...this.#row },
+      lettersMax: roomFor(this.#feed.row, this.#feed.settings),
+      next: async (lane) => this.#cut.next(lane, 1, signal),
+      attempt: async (step) => this.#attempt(step, signal),
+      passing: (step) => this.#moves.passing(step),
+      settingAside: (step, answer) => this.#moves.settingAside(step, answer, true),
+      delivering: (step) => this.#moves.delivering(step),
+      isWanted: () => this.#feed.row.state === 'refused' && !this.#toGiveUp && !signal.aborted,
+    });
+    if ('failure' in probed) return probed.failure;
+    const apply = (lane: FeedLane, commit: InCommit): void => probed.moves.forEach((move) => move.apply(lane, commit));
+    await this.#commit(signal, apply, (lane) => lane.cursor === head.from);
+    this.#feed.wentThrough(this.#lane, true);
+    return undefined;
+  }
+
   #hasRoomFor(step: WriteStep): boolean {
-    return hasRoom(this.#feed.row, this.#feed.settings, step.deliveries.length, this.#unconfirmed.dead);
+    return roomFor(this.#feed.row, this.#feed.settings) >= step.deliveries.length + this.#unconfirmed.dead;
   }
 
   /** The destination will not have us, or nothing of what we send: everything is kept, a lone event probes. */
@@ -328,15 +337,6 @@ export class LaneFeed {
   #wait(policy: RetryPolicy, failure: FondacoError): void {
     this.retry.failed(this.#row, failure, { policy, random: this.#feed.dispatcher.random });
     this.#feed.row.lastError = errorOf(failure, this.#clock.now());
-  }
-
-  #settingAside(step: WriteStep, failure: FondacoError, isLone: boolean): Move {
-    const error = errorOf(failure, this.#clock.now());
-    return settingAside(step, this.#freshSeries(), { writer: this.#feed.settings.name, lane: this.#lane, error, isLone });
-  }
-
-  #freshSeries(): string {
-    return uuidV7(this.#clock.now());
   }
 
   /** Moves on: at once in a commit, or, with a resendWindow, in memory until it may be settled. */

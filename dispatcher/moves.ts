@@ -9,6 +9,7 @@ import type { FeedError, FeedLane, FeedRow } from './feed-row.ts';
 import type { GivenUp, Step } from './lane-reader.ts';
 
 export type WriteStep = Extract<Step, { kind: 'write' }>;
+export type PassStep = Exclude<Step, WriteStep>;
 
 export interface InCommit {
   readonly draft: Draft;
@@ -27,7 +28,7 @@ export interface Move {
 export type LoseRange = (draft: Draft, cause: GivenUp, series: readonly [string, string], range: readonly [number, number]) => void;
 
 /** Over what is not sent: folded and filtered entries, a hole, an epoch's border. `begins`: a fresh series, should one be needed. */
-export function passing(step: Exclude<Step, WriteStep>, begins: string, lose: LoseRange): Move {
+export function passing(step: PassStep, begins: string, lose: LoseRange): Move {
   const apply: Move['apply'] = (lane, commit) => {
     if (step.kind === 'pass') {
       lane.cursor = step.to;

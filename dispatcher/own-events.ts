@@ -80,6 +80,11 @@ export function isNotice(event: DecodedEvent, entry: Entry): boolean {
   return entry.kind === 'made' && event.type === OWN_TYPES.loss;
 }
 
+/** True for what a proxy says itself, this one or one further down; summaries of agents' events are theirs. */
+export function isOwn({ type, source }: Pick<DecodedEvent, 'type' | 'source'>): boolean {
+  return source.component === 'fondaco' && Object.values<string>(OWN_TYPES).includes(type);
+}
+
 /** Our own texts are short; a destination's answer in them may not be. */
 function cutText(text: string, bytesMax: number): string {
   return Buffer.byteLength(text) <= bytesMax ? text : `${text.slice(0, Math.floor(bytesMax / 4))}…`;

@@ -7,6 +7,7 @@ import type { FeedError, RetryState } from './feed-row.ts';
 export const REPLAY_PREFIX = 'replay:';
 
 export interface ReplayRow extends RetryState {
+  /** UUID; also the delivery series of its normal lane. */
   readonly id: string;
   state: 'running' | 'done' | 'stopped';
   /** Wall clock, ms. */
@@ -36,8 +37,10 @@ export type ChosenRow = PerLane<number[]>;
 
 export interface ReplayStatus {
   readonly writer: string;
-  /** The delivery series of each lane. */
-  readonly series: PerLane<string>;
+  /** Names the replay: the delivery series of its normal lane. */
+  readonly series: string;
+  /** The delivery series of each lane, and the seq of its last settled letter. */
+  readonly lanes: PerLane<{ readonly series: string; readonly seq: number }>;
   /** `waiting`: for the next attempt, or for the writer to be resumed. `stopped`: by a person or by a refusal, see `lastError`. */
   readonly state: 'running' | 'waiting' | 'done' | 'stopped';
   readonly total: number;
@@ -55,17 +58,18 @@ export function newReplayRow(
   id: string,
   { ends, total, isChosen, now }: { ends: PerLane<number>; total: number; isChosen: boolean; now: number },
 ): ReplayRow {
-  const lane = (name: Lane): ReplayLane => ({ series: uuidV7(now), seq: 0, next: 0, end: ends[name] });
+  const lane = (name: Lane): ReplayLane => ({ series: name === 'normal' ? id : uuidV7(now), seq: 0, next: 0, end: ends[name] });
   const counts = { total, delivered: 0, deadAgain: 0 };
   const retry = { attempts: 0, waitMs: 0, waitSince: 0 };
   return { id, state: 'running', startedAt: now, ...counts, isChosen, lanes: perLane(lane), ...retry };
 }
 
 export function replayStatus(writer: string, row: ReplayRow, isWaiting: boolean): ReplayStatus {
-  const { lanes, state, total, delivered, deadAgain, startedAt, endedAt, attempts, lastError } = row;
+  const { id, lanes, state, total, delivered, deadAgain, startedAt, endedAt, attempts, lastError } = row;
   return {
     writer,
-    series: perLane((lane) => lanes[lane].series),
+    series: id,
+    lanes: perLane((lane) => ({ series: lanes[lane].series, seq: lanes[lane].seq })),
     state: state === 'running' && isWaiting ? 'waiting' : state,
     total,
     delivered,

@@ -21,9 +21,11 @@ import { LevelJournal } from '../journal/level-journal.ts';
 import { formatAddress, type ListenAddress } from './address.ts';
 import type { ProxyConfig, WriterConfig } from './config.ts';
 import { Gate } from './gate.ts';
+import { deadLetterRoutes } from './http/dead-letter-routes.ts';
 import { eventRoutes } from './http/event-routes.ts';
 import { HttpSurface } from './http/server.ts';
 import { statusRoutes } from './http/status-routes.ts';
+import { verifyRoutes } from './http/verify-routes.ts';
 import { writerRoutes } from './http/writer-routes.ts';
 import { GrpcInput } from './inputs/grpc.ts';
 import { HttpInput } from './inputs/http.ts';
@@ -113,7 +115,9 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
         ledger: async () => readLedger(journal),
       }),
       eventRoutes({ input: httpInput, clock }),
-      writerRoutes({ resume: async (name) => resumeFeed(feeds, name) }),
+      writerRoutes({ feeds, kindOf: (name) => config.writers.find((writer) => writer.name === name)?.kind ?? '' }),
+      deadLetterRoutes({ journal, feeds }),
+      verifyRoutes(journal),
     ],
     onProblem: (problem) => logger.error({ err: problem }, 'a request failed'),
   });
@@ -144,12 +148,6 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
     await Promise.all(writers.map(async (writer) => writer.close()));
     await http.close();
   }
-}
-
-async function resumeFeed(feeds: readonly Feed[], name: string): Promise<boolean> {
-  const feed = feeds.find(({ settings }) => settings.name === name);
-  await feed?.resume();
-  return feed !== undefined;
 }
 
 async function openWriters(config: ProxyConfig, parts: WriterParts): Promise<LateWriter[]> {

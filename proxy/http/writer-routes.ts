@@ -1,18 +1,39 @@
+import type { Feed, FeedStatus } from '../../dispatcher/feed.ts';
 import { HttpError } from './http-error.ts';
 import type { Routes } from './server.ts';
 
 export interface WriterParts {
-  /** Resumes a writer; false if there is none of that name. */
-  readonly resume: (writer: string) => Promise<boolean>;
+  readonly feeds: readonly Feed[];
+  /** Its kind, by the config. */
+  readonly kindOf: (writer: string) => string;
 }
 
-/** POST /v1/writers/{name}/resume. */
-export function writerRoutes({ resume }: WriterParts): Routes {
+/** GET /v1/writers; POST /v1/writers/{name}/pause and /resume: `{ "writer", "state", "isChanged", "note"? }`. */
+export function writerRoutes({ feeds, kindOf }: WriterParts): Routes {
   return (app) => {
-    app.post<{ Params: { name: string } }>('/v1/writers/:name/resume', async (request) => {
-      const { name } = request.params;
-      if (await resume(name)) return { writer: name, resumed: true };
-      throw new HttpError(404, `there is no writer called ${JSON.stringify(name)}`);
+    app.get('/v1/writers', async () => ({ writers: feeds.map((feed) => describe(feed.status(), kindOf)) }));
+    app.post<{ Params: { name: string } }>('/v1/writers/:name/pause', async ({ params }) => {
+      const feed = feedOf(feeds, params.name);
+      const isChanged = await feed.pause();
+      return { writer: params.name, state: feed.status().state, isChanged, ...(!isChanged && { note: 'it was paused already' }) };
+    });
+    app.post<{ Params: { name: string } }>('/v1/writers/:name/resume', async ({ params }) => {
+      const feed = feedOf(feeds, params.name);
+      const isChanged = await feed.resume();
+      const note = 'it was not paused, refused or suspended';
+      return { writer: params.name, state: feed.status().state, isChanged, ...(!isChanged && { note }) };
     });
   };
+}
+
+/** Throws 404 where the config has no writer of that name. */
+export function feedOf(feeds: readonly Feed[], name: string, field?: string): Feed {
+  const feed = feeds.find(({ settings }) => settings.name === name);
+  if (feed) return feed;
+  throw new HttpError(404, `there is no writer called ${JSON.stringify(name)}`, field === undefined ? {} : { field });
+}
+
+function describe(status: FeedStatus, kindOf: WriterParts['kindOf']): object {
+  const { name, ...rest } = status;
+  return { name, kind: kindOf(name), ...rest };
 }

@@ -1,0 +1,158 @@
+/**
+ * Dead letters over HTTP; ids are `<writer>/<lane>/<position>`.
+ *
+ * | | |
+ * |---|---|
+ * | GET /v1/dead-letters?writer=&limit=&after= | a page, by writer, lane and position; `next` goes into `after`; `damaged` names rows that cannot be read |
+ * | GET /v1/dead-letters/{writer}/{lane}/{position} | one |
+ * | POST /v1/dead-letters/replay, /purge | `{ "writer", "ids"? }`, all of the writer without ids; what no letter has is in `missing` |
+ * | GET /v1/replays, POST /v1/replays/{writer}/stop | the replay under way, or the last one, of each writer |
+ */
+import type { FastifyReply } from 'fastify';
+import type { Journal } from '../../core/journal.ts';
+import {
+  DEAD_PREFIX,
+  deadLetterId,
+  deadLetterKey,
+  parseDeadLetterId,
+  storedLetter,
+  type LetterPlace,
+} from '../../dispatcher/dead-letters.ts';
+import type { Feed } from '../../dispatcher/feed.ts';
+import { purgeLetters } from '../../dispatcher/purge.ts';
+import { readLetter } from '../../dispatcher/replay-letters.ts';
+import { deadLetterJson } from './dead-letter-view.ts';
+import { HttpError } from './http-error.ts';
+import type { Routes } from './server.ts';
+import { feedOf } from './writer-routes.ts';
+
+export interface DeadLetterParts {
+  readonly journal: Journal;
+  readonly feeds: readonly Feed[];
+}
+
+const LIMIT = { default: 100, max: 1000 } as const;
+/** A page ends early beyond it. */
+const PAGE_BYTES_MAX = 4 * 1024 * 1024;
+/** In one replay or purge that chooses. */
+const IDS_MAX = 10_000;
+const BODY_BYTES_MAX = 1024 * 1024;
+
+export function deadLetterRoutes({ journal, feeds }: DeadLetterParts): Routes {
+  return (app) => {
+    app.get('/v1/dead-letters', async ({ query }, reply) => json(reply, await listing(journal, feeds, pageOf(query as Query))));
+    app.get<{ Params: Record<'writer' | 'lane' | 'position', string> }>(
+      '/v1/dead-letters/:writer/:lane/:position',
+      async ({ params: { writer, lane, position } }, reply) => json(reply, await one(journal, `${writer}/${lane}/${position}`)),
+    );
+    app.post('/v1/dead-letters/replay', { bodyLimit: BODY_BYTES_MAX }, async ({ body }, reply) => {
+      const { feed, places } = choiceOf(feeds, body);
+      const started = await feed.replay.start(places);
+      if ('busy' in started) throw new HttpError(409, started.busy);
+      if ('nothing' in started) throw new HttpError(404, 'ids must name dead letters, got none that is there', { field: 'ids' });
+      return reply.code(202).send({ replay: started.replay, ...missingOf(feed, started.missing) });
+    });
+    app.post('/v1/dead-letters/purge', { bodyLimit: BODY_BYTES_MAX }, async ({ body }) => {
+      const { feed, places } = choiceOf(feeds, body);
+      const purged = await purgeLetters(feed, places);
+      if ('busy' in purged) throw new HttpError(409, purged.busy);
+      return { purged: purged.purged, ...missingOf(feed, purged.missing) };
+    });
+    app.get('/v1/replays', async () => ({
+      replays: feeds.map((feed) => feed.replay.status()).filter((replay) => replay !== undefined),
+    }));
+    app.post<{ Params: { writer: string } }>('/v1/replays/:writer/stop', async ({ params }) => {
+      const { replay } = feedOf(feeds, params.writer);
+      const isChanged = await replay.stop();
+      const status = replay.status();
+      if (!status) throw new HttpError(404, `writer ${params.writer} has had no replay`);
+      return { replay: status, isChanged, ...(!isChanged && { note: 'it was over already' }) };
+    });
+  };
+}
+
+type Query = Readonly<Record<string, string | string[] | undefined>>;
+
+interface Page {
+  readonly writer: string | undefined;
+  readonly limit: number;
+  readonly after: string | undefined;
+}
+
+function pageOf(query: Query): Page {
+  for (const [name, value] of Object.entries(query)) {
+    if (!['writer', 'limit', 'after'].includes(name)) throw wrong(name, 'one of writer, limit, after', name);
+    if (typeof value !== 'string') throw wrong(name, 'given once', value);
+  }
+  const { writer, limit, after } = query as Record<string, string | undefined>;
+  const count = limit === undefined ? LIMIT.default : Number(limit);
+  if (!/^\d{1,4}$/.test(limit ?? '1') || count < 1 || count > LIMIT.max) throw wrong('limit', `a number from 1 to ${LIMIT.max}`, limit);
+  if (after !== undefined && !parseDeadLetterId(after)) throw wrong('after', 'an id of a dead letter, <writer>/<lane>/<position>', after);
+  return { writer, limit: count, after };
+}
+
+async function listing(journal: Journal, feeds: readonly Feed[], { writer, limit, after }: Page): Promise<string> {
+  const place = after === undefined ? undefined : parseDeadLetterId(after);
+  const prefix = writer === undefined ? DEAD_PREFIX : `${DEAD_PREFIX}${writer}/`;
+  const from = place && { after: deadLetterKey(place.writer, place.lane, place.position) };
+  const letters: string[] = [];
+  const damaged: string[] = [];
+  let last = '';
+  let bytes = 0;
+  let next: string | undefined;
+  // One more than asked for tells whether there is a next page.
+  for await (const row of journal.rows(prefix, { ...from, limit: limit + 1 })) {
+    if (letters.length + damaged.length === limit || bytes >= PAGE_BYTES_MAX) {
+      next = last;
+      break;
+    }
+    const { letter, ...stored } = storedLetter(row);
+    last = deadLetterId(stored.writer, stored);
+    if (letter) bytes += letters.push(deadLetterJson(letter)) && letters.at(-1)!.length;
+    else damaged.push(last);
+  }
+  if (writer !== undefined && last === '') feedOf(feeds, writer, 'writer'); // of one that the config no longer has, only what there is
+  const rest = JSON.stringify({ ...(next !== undefined && { next }), ...(damaged.length > 0 && { damaged }) }).slice(1);
+  return `{"deadLetters":[${letters.join(',')}]${rest === '}' ? '' : ','}${rest}`;
+}
+
+async function one(journal: Journal, id: string): Promise<string> {
+  const place = parseDeadLetterId(id);
+  const letter = place && (await readLetter(journal, place.writer, place));
+  if (letter === 'damaged') throw new HttpError(500, `dead letter ${id} is damaged and cannot be shown; it can be purged`);
+  if (letter) return deadLetterJson(letter);
+  throw new HttpError(404, `there is no dead letter ${JSON.stringify(id)}`);
+}
+
+function choiceOf(feeds: readonly Feed[], body: unknown): { feed: Feed; places: LetterPlace[] | undefined } {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw wrong('body', 'an object { "writer", "ids"? }', body);
+  const unknown = Object.keys(body).find((key) => key !== 'writer' && key !== 'ids');
+  if (unknown !== undefined) throw wrong(unknown, 'left out: only writer and ids are known', unknown);
+  const { writer, ids } = body as { writer?: unknown; ids?: unknown };
+  if (typeof writer !== 'string') throw wrong('writer', 'the name of a writer', writer);
+  const feed = feedOf(feeds, writer, 'writer');
+  if (ids === undefined) return { feed, places: undefined };
+  if (!Array.isArray(ids) || ids.length < 1 || ids.length > IDS_MAX) throw wrong('ids', `a list of 1 to ${IDS_MAX} ids`, ids);
+  const places = new Map(
+    ids.map((id: unknown, i): [string, LetterPlace] => {
+      const place = typeof id === 'string' ? parseDeadLetterId(id) : undefined;
+      if (place?.writer !== writer) throw wrong(`ids[${i}]`, `an id of a dead letter of this writer, ${writer}/<lane>/<position>`, id);
+      return [id as string, { lane: place.lane, position: place.position }];
+    }),
+  );
+  return { feed, places: [...places.values()] };
+}
+
+function missingOf(feed: Feed, missing: readonly LetterPlace[]): { missing?: string[] } {
+  return missing.length === 0 ? {} : { missing: missing.map((place) => deadLetterId(feed.settings.name, place)) };
+}
+
+function wrong(field: string, expected: string, got: unknown): HttpError {
+  const shown = got === undefined ? 'nothing' : JSON.stringify(got);
+  return new HttpError(400, `${field} must be ${expected}, got ${shown.length > 200 ? `${shown.slice(0, 200)}…` : shown}`, { field });
+}
+
+async function json(reply: FastifyReply, text: string): Promise<string> {
+  reply.type('application/json; charset=utf-8');
+  return text;
+}
