@@ -72,7 +72,7 @@ export class Replay {
     this.#bell.ring();
   }
 
-  /** Of the one under way or the last one; undefined if there was none. */
+  /** Of the one under way or the last one, ahead of the disk by the commit in flight; undefined if there was none. */
   status(): ReplayStatus | undefined {
     const isWaiting = this.#feed.row.state === 'paused' || (this.#row?.attempts ?? 0) > 0;
     return this.#row && replayStatus(this.#feed.settings.name, this.#row, isWaiting);

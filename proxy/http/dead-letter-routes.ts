@@ -58,9 +58,10 @@ export function deadLetterRoutes({ journal, feeds }: DeadLetterParts): Routes {
       if ('busy' in purged) throw new HttpError(409, purged.busy);
       return { purged: purged.purged, ...missingOf(feed, purged.missing) };
     });
-    app.get('/v1/replays', async () => ({
-      replays: feeds.map((feed) => feed.replay.status()).filter((replay) => replay !== undefined),
-    }));
+    // Told when it is durable: a commit that changes nothing waits for the one in flight.
+    app.get('/v1/replays', async () =>
+      journal.commit(() => ({ replays: feeds.map((feed) => feed.replay.status()).filter((replay) => replay !== undefined) })),
+    );
     app.post<{ Params: { writer: string } }>('/v1/replays/:writer/stop', async ({ params }) => {
       const { replay } = feedOf(feeds, params.writer);
       const isChanged = await replay.stop();
