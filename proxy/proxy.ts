@@ -16,6 +16,7 @@ import type { Writer } from '../core/writer.ts';
 import { Backlog } from '../dispatcher/backlog.ts';
 import { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { Feed, type FeedState } from '../dispatcher/feed.ts';
+import { History } from '../dispatcher/history.ts';
 import { readLedger } from '../dispatcher/ledger.ts';
 import { LevelJournal } from '../journal/level-journal.ts';
 import { formatAddress, type ListenAddress } from './address.ts';
@@ -23,8 +24,10 @@ import type { ProxyConfig, WriterConfig } from './config.ts';
 import { Gate } from './gate.ts';
 import { deadLetterRoutes } from './http/dead-letter-routes.ts';
 import { eventRoutes } from './http/event-routes.ts';
+import { historyRoutes } from './http/history-routes.ts';
 import { HttpSurface } from './http/server.ts';
 import { statusRoutes } from './http/status-routes.ts';
+import { streamRoutes } from './http/stream-routes.ts';
 import { verifyRoutes } from './http/verify-routes.ts';
 import { writerRoutes } from './http/writer-routes.ts';
 import { GrpcInput } from './inputs/grpc.ts';
@@ -100,6 +103,9 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
   const isReady = (): boolean => journal.isOpen && !isStopping && dispatcher.refusal === undefined;
 
   const accept = dispatcher.accept.bind(dispatcher);
+  const bug = new AbortController();
+  const stop = AbortSignal.any([signal, bug.signal]);
+  const history = new History(journal, clock);
   const httpInput = new HttpInput({ accept, journal: journal.id, clock, node: hostname(), urgent });
   const { tls, token } = config.listen;
   const onRefused = (refused: number, from: string): void =>
@@ -115,6 +121,8 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
         ledger: async () => readLedger(journal),
       }),
       eventRoutes({ input: httpInput, clock }),
+      historyRoutes({ history }),
+      streamRoutes({ history, journal, clock, stop }),
       writerRoutes({ feeds, kindOf: (name) => config.writers.find((writer) => writer.name === name)?.kind ?? '' }),
       deadLetterRoutes({ journal, feeds }),
       verifyRoutes(journal),
@@ -123,7 +131,6 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
   });
   try {
     const input = await GrpcInput.open({ address: config.listen.grpc, ...access, accept, journal: journal.id, isReady, clock });
-    const bug = new AbortController();
     const guarded = (running: Promise<void>): Promise<void> => running.catch((error: unknown) => bug.abort(error));
 
     const work = new AbortController();
@@ -134,7 +141,6 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
       watch(feeds, parts, work.signal),
     ];
     const worked = Promise.all(working.map(guarded));
-    const stop = AbortSignal.any([signal, bug.signal]);
     const taking = Promise.all([input, httpInput].map((each) => guarded(each.run(stop))));
     logStart(config, { grpc: input.address, http: http.address }, parts);
 

@@ -3,6 +3,7 @@
  * recorded, not what JSON.parse makes of it: `-0.0` stays `-0.0`. Nothing depends on the attempt or on the clock, so that a repeat
  * is the same bytes.
  */
+import type { DecodedEvent } from '../core/event-codec.ts';
 import type { Delivery } from '../core/writer.ts';
 import { quote, quoteMap, textMember } from './json-string.ts';
 
@@ -16,10 +17,15 @@ export function nativeBatch(batch: readonly Delivery[]): string {
 }
 
 /** One event, on one line. */
-export function nativeJson({ event, delivery }: Delivery): string {
+export function nativeJson({ event, delivery: { writer, lane, series, seq } }: Delivery): string {
+  return `{${nativeMembers(event)},"delivery":{"writer":"${writer}","lane":"${lane}","series":"${series}","seq":${seq}}}`;
+}
+
+/** What an event itself has, as members of an object. */
+export function nativeMembers(event: DecodedEvent): string {
   const { source } = event;
   return (
-    `{"id":${quote(event.id)},"type":"${event.type}","severity":"${event.severity}","time":"${event.time}"` +
+    `"id":${quote(event.id)},"type":"${event.type}","severity":"${event.severity}","time":"${event.time}"` +
     `,"message":${quote(event.message)}` +
     `,"source":{"site":${quote(source.site)},"node":${quote(source.node)},"component":${quote(source.component)}}` +
     (event.labels ? `,"labels":${quoteMap(event.labels)}` : '') +
@@ -30,7 +36,6 @@ export function nativeJson({ event, delivery }: Delivery): string {
     textMember('summarizes', event.summarizes) +
     textMember('traceparent', event.traceparent) +
     (event.via ? `,"via":${JSON.stringify(event.via)}` : '') +
-    (event.foreign ? `,"foreign":${JSON.stringify(event.foreign)}` : '') +
-    `,"delivery":{"writer":"${delivery.writer}","lane":"${delivery.lane}","series":"${delivery.series}","seq":${delivery.seq}}}`
+    (event.foreign ? `,"foreign":${JSON.stringify(event.foreign)}` : '')
   );
 }

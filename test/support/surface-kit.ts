@@ -7,9 +7,12 @@ import { DiskJournal } from '../../journal/journal.ts';
 import { LevelJournal } from '../../journal/level-journal.ts';
 import type { MemoryStorage } from '../../journal/memory-journal.ts';
 import { formatAddress } from '../../proxy/address.ts';
+import { History } from '../../dispatcher/history.ts';
 import type { BodyLimits } from '../../proxy/http/body.ts';
 import { eventRoutes } from '../../proxy/http/event-routes.ts';
+import { historyRoutes } from '../../proxy/http/history-routes.ts';
 import { HttpSurface } from '../../proxy/http/server.ts';
+import { streamRoutes, type StreamLimits } from '../../proxy/http/stream-routes.ts';
 import { HttpInput } from '../../proxy/inputs/http.ts';
 import { tempDirectory } from './temp-directory.ts';
 
@@ -19,6 +22,7 @@ export interface SurfaceKitOptions {
   readonly clock?: Clock;
   readonly dedupMs?: number;
   readonly bodies?: BodyLimits;
+  readonly streams?: StreamLimits;
 }
 
 export interface Answer<T = Record<string, unknown>> {
@@ -32,6 +36,7 @@ export class SurfaceKit {
   readonly dispatcher: Dispatcher;
   readonly input: HttpInput;
   readonly surface: HttpSurface;
+  readonly history: History;
   readonly problems: Error[];
   readonly #stop: AbortController;
   readonly #running: Promise<unknown>;
@@ -48,20 +53,30 @@ export class SurfaceKit {
     const accept = dispatcher.accept.bind(dispatcher);
     const input = new HttpInput({ accept, journal: journal.id, clock, node: 'proxy-host', urgent: 'critical' });
     const problems: Error[] = [];
+    const stop = new AbortController();
+    const history = new History(journal, clock);
     const surface = await HttpSurface.open({
       address: { host: '127.0.0.1', port: 0 },
-      routes: [eventRoutes({ input, clock, ...(options.bodies && { limits: options.bodies }) })],
+      routes: [
+        eventRoutes({ input, clock, ...(options.bodies && { limits: options.bodies }) }),
+        historyRoutes({ history }),
+        streamRoutes({ history, journal, clock, stop: stop.signal, ...(options.streams && { limits: options.streams }) }),
+      ],
       onProblem: (problem) => problems.push(problem),
     });
-    return new SurfaceKit({ journal, dispatcher, input, surface, problems, remove });
+    return new SurfaceKit({ journal, dispatcher, input, surface, history, problems, stop, remove });
   }
 
   private constructor(
-    parts: Pick<SurfaceKit, 'journal' | 'dispatcher' | 'input' | 'surface' | 'problems'> & { remove: () => Promise<void> },
+    parts: Pick<SurfaceKit, 'journal' | 'dispatcher' | 'input' | 'surface' | 'history' | 'problems'> & {
+      readonly stop: AbortController;
+      readonly remove: () => Promise<void>;
+    },
   ) {
-    ({ journal: this.journal, dispatcher: this.dispatcher, input: this.input, surface: this.surface, problems: this.problems } = parts);
+    ({ journal: this.journal, dispatcher: this.dispatcher, input: this.input, surface: this.surface } = parts);
+    ({ history: this.history, problems: this.problems } = parts);
     this.#remove = parts.remove;
-    this.#stop = new AbortController();
+    this.#stop = parts.stop;
     this.#running = Promise.all([this.dispatcher.run(this.#stop.signal), this.input.run(this.#stop.signal)]);
   }
 
