@@ -106,7 +106,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
   const bug = new AbortController();
   const stop = AbortSignal.any([signal, bug.signal]);
   const history = new History(journal, clock);
-  const httpInput = new HttpInput({ accept, journal: journal.id, clock, node: hostname(), urgent });
+  const httpInput = new HttpInput({ accept, journal: journal.id, refusal: () => dispatcher.refusal, clock, node: hostname(), urgent });
   const { tls, token } = config.listen;
   const onRefused = (refused: number, from: string): void =>
     logger.warn({ refused, last: from }, 'calls without the token of this proxy were refused');

@@ -31,6 +31,8 @@ export interface HttpInputOptions {
   readonly accept: (batch: Batch) => Promise<BatchReply>;
   /** The UUID of the journal. */
   readonly journal: string;
+  /** Why nothing is taken in at the moment, where that is for want of room. */
+  readonly refusal: () => string | undefined;
   readonly clock: Clock;
   /** The node of events that name none. */
   readonly node: string;
@@ -90,11 +92,11 @@ export class HttpInput {
   #rejected = 0;
 
   constructor(options: HttpInputOptions) {
-    const { accept, journal, clock, node } = options;
+    const { accept, journal, refusal, clock, node } = options;
     this.#options = options;
     this.#defaults = { node, component: 'http' };
     const sender = this.#defaults;
-    this.#series = perLane((lane) => new InputSeries({ lane, accept, journal, sender, now: clock.now() }));
+    this.#series = perLane((lane) => new InputSeries({ lane, accept, journal, refusal, sender, now: clock.now() }));
   }
 
   /** Since the start: events stored, and refused for what is wrong with them. */

@@ -17,6 +17,8 @@ export interface InputSeriesOptions {
   readonly accept: (batch: Batch) => Promise<BatchReply>;
   /** UUID of the journal behind it. */
   readonly journal: string;
+  /** Why nothing is taken in at the moment, where that is for want of room. */
+  readonly refusal: () => string | undefined;
   /** Who sends, for messages to people. */
   readonly sender: Batch['sender'];
   /** Wall clock, ms: the birth of the series. */
@@ -130,7 +132,7 @@ export class InputSeries {
   }
 
   async #accept(events: readonly Uint8Array[], more: Partial<Batch>): Promise<BatchReply> {
-    const { lane, accept, journal, sender } = this.#options;
+    const { lane, accept, journal, refusal, sender } = this.#options;
     const settled = this.#settled;
     const batch = {
       series: this.#bytes,
@@ -144,6 +146,8 @@ export class InputSeries {
     const reply = await accept({ ...batch, events, isClosing: false, sender, ...more });
     const { throttleMs } = reply;
     if (throttleMs === undefined) return reply;
+    const reason = refusal();
+    if (reason !== undefined) throw new FondacoError('FULL', `the journal must have room: ${reason}`, { retryAfterMs: throttleMs });
     throw new FondacoError('UNAVAILABLE', 'the journal must keep up, got more than it can take now', { retryAfterMs: throttleMs });
   }
 }

@@ -51,7 +51,14 @@ export class SurfaceKit {
     const dedup = { intervalMs: options.dedupMs ?? 0, windowsMax: 1000 };
     const dispatcher = await Dispatcher.open(journal, { clock, random: () => 0.5, dedup, urgent: 'critical', node: 'proxy-host' });
     const accept = dispatcher.accept.bind(dispatcher);
-    const input = new HttpInput({ accept, journal: journal.id, clock, node: 'proxy-host', urgent: 'critical' });
+    const input = new HttpInput({
+      accept,
+      journal: journal.id,
+      refusal: () => dispatcher.refusal,
+      clock,
+      node: 'proxy-host',
+      urgent: 'critical',
+    });
     const problems: Error[] = [];
     const stop = new AbortController();
     const history = new History(journal, clock);

@@ -438,6 +438,20 @@ describe('POST /v1/events', () => {
       assert.equal(kit.input.counts.accepted, 6);
     });
 
+    it('507 while the budget of the journal is spent, with nothing stored, and on it goes', async () => {
+      await posting('first');
+      kit.dispatcher.refuse('a writer is behind');
+      const full = await kit.post([GOOD]);
+      assert.deepEqual([full.status, full.headers.get('retry-after'), full.body.error?.code], [507, '1', 'FULL']);
+      assert.equal(full.body.error?.message, 'the journal must have room: a writer is behind');
+      kit.dispatcher.refuse(undefined);
+      await posting('after');
+      assert.deepEqual(
+        stored().map(([, seq]) => seq),
+        [1, 2, 3, 4],
+      );
+    });
+
     it('many at once, the disk failing now and then: what got 202 is there once, under the id that was told', async () => {
       let writes = 0;
       storage.fate = () => (++writes % 7 === 3 ? 'failed' : writes % 11 === 5 ? 'failed-but-stored' : 'taken');
