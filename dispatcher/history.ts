@@ -50,8 +50,10 @@ const BUDGET = { bytes: 32 * MIB, ms: 2000 };
 const PAGE_BYTES = 4 * MIB;
 /** How far a wall clock may have been set back without hiding anything: entries of one lane are in this order of their times. */
 export const CLOCK_BACK_MS = 10 * 60_000;
-/** First occurrences kept while a page is read. */
-const FIRSTS_MAX = 64;
+/** A first occurrence is read with what lies before it, for those that are next, going back; so many stretches of them are kept. */
+const FIRSTS_BEFORE = 100;
+const FIRSTS_BYTES = 64 * 1024;
+const STRETCHES_MAX = 8;
 /** What `from` gives at a time. */
 const STREAM_BYTES = 64 * 1024;
 /** A search reads so much at a time, and is narrowed to so many positions. */
@@ -236,7 +238,8 @@ export class History {
 class Firsts {
   readonly #journal: Journal;
   readonly #budget: ReadBudget;
-  readonly #entries = new Map<string, Entry | undefined>();
+  /** What was read lately: in a storm the firsts lie side by side, too. */
+  #stretches: (readonly Entry[])[] = [];
 
   constructor(journal: Journal, budget: ReadBudget) {
     this.#journal = journal;
@@ -246,20 +249,27 @@ class Firsts {
   /** Undefined for a folded entry whose first occurrence is damaged or trimmed: what it was cannot be said any more. */
   async whole(entry: Entry): Promise<HistoryItem | undefined> {
     if (entry.kind !== 'folded') return { entry, event: decodeEntry(entry) };
-    const first = await this.#first(entry.lane, entry.first);
+    const { lane, first: position } = entry;
+    const first =
+      this.#held(lane, position) ??
+      (await this.#read(lane, position - FIRSTS_BEFORE, position)) ??
+      (await this.#read(lane, position, position));
     return first && { entry, event: decodeFolded(entry, first), foldedInto: decodeEntry(first).id };
   }
 
-  async #first(lane: Lane, position: number): Promise<Entry | undefined> {
-    const key = `${lane}/${position}`;
-    const held = this.#entries.get(key);
-    if (held) return held;
-    const { entries } = await this.#journal.read(lane, position, 1);
+  #held(lane: Lane, position: number): Entry | undefined {
+    for (const stretch of this.#stretches) {
+      const found = stretch[0]?.lane === lane ? stretch[position - stretch[0].position] : undefined;
+      if (found) return found;
+    }
+    return undefined;
+  }
+
+  async #read(lane: Lane, from: number, position: number): Promise<Entry | undefined> {
+    const { entries } = await this.#journal.read(lane, Math.max(from, this.#journal.tail(lane)), FIRSTS_BYTES);
     this.#budget.spend(entries);
-    const first = entries[0]?.position === position ? entries[0] : undefined;
-    if (this.#entries.size >= FIRSTS_MAX) this.#entries.delete(this.#entries.keys().next().value!);
-    this.#entries.set(key, first);
-    return first;
+    if (entries.length > 0) this.#stretches = [entries, ...this.#stretches.slice(0, STRETCHES_MAX - 1)];
+    return entries.find((entry) => entry.position === position);
   }
 }
 

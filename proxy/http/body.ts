@@ -40,7 +40,7 @@ export class Bodies {
       this.#bytes += bytes - taken;
       taken = bytes;
     };
-    take(Math.max(REQUEST_BYTES, declared ?? 0));
+    take(REQUEST_BYTES); // and more as it comes: a sender that only promises much keeps no other out
     try {
       return await work(await this.#read(stream, take));
     } finally {

@@ -31,8 +31,8 @@ export interface Taken {
   readonly first: number;
 }
 
-/** Requests join a batch until it has so many bytes. */
-const BATCH_BYTES = 4 * 1024 * 1024;
+/** Requests join a batch until it has so many bytes: it is taken in one turn, in which nothing else is done. */
+const BATCH_BYTES = 1024 * 1024;
 
 interface Waiting {
   readonly events: readonly Uint8Array[];

@@ -350,6 +350,20 @@ describe('POST /v1/events', () => {
       await kit.stop();
     });
 
+    it('of bytes that came, not of bytes that were promised', async () => {
+      kit = await SurfaceKit.open({ storage: new MemoryStorage(), bodies: { bytesMax: 100_000, totalBytesMax: 110_000, waitMs: 20_000 } });
+      const { port } = kit.surface.address as { port: number };
+      const idle = Array.from({ length: 5 }, () => {
+        const socket = connect(port, '127.0.0.1');
+        socket.on('error', () => {});
+        socket.write('POST /v1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n[');
+        return socket;
+      });
+      assert.equal((await kit.post([GOOD])).status, 202);
+      for (const socket of idle) socket.destroy();
+      await kit.stop();
+    });
+
     it('of time for a body: 408', async () => {
       const clock = new FakeClock();
       kit = await SurfaceKit.open({ storage: new MemoryStorage(), clock });
