@@ -3,6 +3,7 @@ import { addConfig } from './commands/config.ts';
 import { addLedger } from './commands/ledger.ts';
 import { addProxy } from './commands/proxy.ts';
 import { addRecord } from './commands/record.ts';
+import { addSpool } from './commands/spool.ts';
 import { addStatus } from './commands/status.ts';
 import { addTls } from './commands/tls.ts';
 import { addWriter } from './commands/writer.ts';
@@ -28,6 +29,6 @@ ${EXIT_HELP}`,
     )
     .showHelpAfterError('(fondaco --help lists what there is)')
     .exitOverride();
-  for (const add of [addProxy, addRecord, addStatus, addLedger, addWriter, addConfig, addTls]) add(program, version);
+  for (const add of [addProxy, addRecord, addStatus, addLedger, addWriter, addSpool, addConfig, addTls]) add(program, version);
   return program;
 }

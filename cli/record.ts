@@ -86,7 +86,7 @@ async function finish(recorder: Recorder, flushed: Error | undefined, isJson: bo
   } catch (error) {
     problem ??= asError(error);
   }
-  const { ledger, spool } = recorder.status();
+  const { ledger, spool, older } = recorder.status();
   if (isJson) printJson(ledger);
   else {
     const parts = [`recorded ${count(ledger.recorded)}`, `${count(ledger.settled)} with the proxy`];
@@ -94,6 +94,8 @@ async function finish(recorder: Recorder, flushed: Error | undefined, isJson: bo
       parts.push(`${count(ledger.spooled)} on disk in ${spool.directory ?? '?'}, sent when a proxy answers the next recorder`);
     if (ledger.dropped > 0) parts.push(`${count(ledger.dropped)} dropped`);
     if (ledger.rejected > 0) parts.push(`${count(ledger.rejected)} refused`);
+    if (older.settled > 0) parts.push(`and ${count(older.settled)} that had waited in the spool`);
+    if (older.events > 0) parts.push(`${count(older.events)} of earlier runs still wait in it`);
     print(parts.join(', '));
   }
   if (problem) throw problem;

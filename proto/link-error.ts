@@ -12,9 +12,26 @@ export function linkError(thrown: unknown, proxy: string, security: LinkSecurity
   const { code, details = error.message } = error as Partial<ServiceError>;
   if (code === status.UNAUTHENTICATED || code === status.PERMISSION_DENIED) return problem('REFUSED', `it does not let us in: ${details}`);
   const [, reason] = NO_CONNECTION.exec(details) ?? [];
-  if (reason === undefined) return problem('UNAVAILABLE', error.message);
-  const said = reason.replace(OPENSSL, '$1').replace(/^Error(?: \[\w+\])?: /, '');
-  return problem('UNAVAILABLE', `no connection, ${said}${hint(said, security)}`);
+  const said = (reason ?? details).replace(OPENSSL, '$1').replace(/^Error(?: \[\w+\])?: /, '');
+  const meaning = hint(said, security) || meaningOf(said, code);
+  if (reason === undefined) return problem('UNAVAILABLE', meaning === '' ? error.message : `${said}${meaning}`);
+  return problem('UNAVAILABLE', `no connection, ${said}${meaning}`);
+}
+
+/** What lies below a failed call, by a word in its text (gRPC has no codes for it), and what may be done. The first that fits. */
+const MEANINGS: readonly (readonly [RegExp, string])[] = [
+  [/ECONNREFUSED/, 'nobody listens there: is it running, and is that its address?'],
+  [/Name resolution failed|ENOTFOUND|EAI_AGAIN/, 'its name is not known: is it spelt as it should, and does name resolution work here?'],
+  [/\bENOENT\b/, 'there is no such socket: is it running, and is that its path?'],
+  [/\b(EACCES|EPERM)\b/, 'may this user open that socket?'],
+  [/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|Deadline exceeded/i, 'it cannot be reached: is the network up, and no firewall between?'],
+  [/Protocol error|Parse Error|ERR_HTTP2|HTTP status code/i, 'something answers that is no proxy: is that the gRPC address, not the HTTP one?'],
+];
+
+function meaningOf(said: string, code: status | undefined): string {
+  if (code === status.UNIMPLEMENTED) return ': something answers that takes no events: is that the gRPC address of a proxy, and of this version?';
+  const meaning = MEANINGS.find(([words]) => words.test(said))?.[1];
+  return meaning === undefined ? '' : `: ${meaning}`;
 }
 
 /** What grpc-js says around the reason, which may have a line break at its end. */

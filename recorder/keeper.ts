@@ -120,8 +120,7 @@ export class Keeper {
     return this.#room.bytes;
   }
 
-  /** Older lives, and the events in those that are open. */
-  get older(): { readonly lives: number; readonly events: number } {
+  get older(): OlderLives['counts'] {
     return this.#older.counts;
   }
 

@@ -6,6 +6,7 @@
  *                                  /exit             what memory held when the process ended
  *                       /.<uuid>.tmp, .<uuid>.gone   being made, being deleted: never adopted
  *                       /<uuid>.corrupt              set aside
+ *                       /.view-<uuid>                a view of a life for people (stopped-life.ts)
  *
  * A life whose owner is gone is adopted (adoption.ts), under the lock, by a later recorder of the same component. Process ids prove nothing.
  */
@@ -57,6 +58,9 @@ export interface Life {
 
 /** Writing an exit file takes milliseconds; one that is this old has no writer any more. */
 const ABANDONED_MS = 60_000;
+/** A view of a life for people (stopped-life.ts); one that is so old has no reader any more. */
+export const VIEW = '.view-';
+const VIEW_ABANDONED_MS = 24 * 60 * 60 * 1000;
 /** The room that the journal keeps for bad days: not what events take. */
 const RESERVE = 'reserve';
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -94,12 +98,19 @@ export async function listLives(base: string, now: number): Promise<string[]> {
     throw error;
   });
   for (const name of names) {
+    if (name.startsWith(VIEW)) await removeAbandoned(join(base, name), now);
     const [, id = '', state] = /^\.(.+)\.(gone|tmp)$/.exec(name) ?? [];
     if (!UUID.test(id)) continue;
     if (state === 'gone') await rm(join(base, name), { recursive: true, force: true });
     else if (await giveName(base, id, now)) names.push(id);
   }
   return names.filter((name) => UUID.test(name)).sort();
+}
+
+/** What a killed `fondaco spool` left holds the room of files that are gone otherwise. */
+async function removeAbandoned(view: string, now: number): Promise<void> {
+  const { mtimeMs } = await stat(view).catch(() => ({ mtimeMs: now }));
+  if (now - mtimeMs > VIEW_ABANDONED_MS) await rm(view, { recursive: true, force: true });
 }
 
 async function giveName(base: string, id: string, now: number): Promise<boolean> {
@@ -269,7 +280,8 @@ export async function measure(life: Life): Promise<void> {
   if (life.journal && 'compact' in life.journal) life.bytes = await directoryBytes(life.directory);
 }
 
-async function directoryBytes(directory: string): Promise<number> {
+/** The sizes of the files below a directory, in bytes. */
+export async function directoryBytes(directory: string): Promise<number> {
   let bytes = 0;
   const entries = await readdir(directory, { withFileTypes: true, recursive: true }).catch(() => []);
   for (const entry of entries) {

@@ -30,6 +30,8 @@ export class OlderLives {
   /** Settled lives whose directory is gone; the proxy may free their rows. */
   #closing: SeriesStore[] = [];
   #lookedAt = 0;
+  /** Events of lives that are drained. */
+  #settled = 0;
 
   constructor(parts: OlderParts) {
     this.#parts = parts;
@@ -39,11 +41,17 @@ export class OlderLives {
     return this.#open;
   }
 
-  /** How many, and the events in those that are open. */
-  get counts(): { readonly lives: number; readonly events: number } {
+  /** How many, the events in those that are open, and those that were settled here. */
+  get counts(): { readonly lives: number; readonly events: number; readonly settled: number } {
     let events = 0;
-    for (const life of this.#open) for (const lane of LANES) events += life.stores[lane].spooled + life.stores[lane].queued;
-    return { lives: this.#open.length + this.#waiting.length + this.#failed, events };
+    let settled = this.#settled;
+    for (const { stores } of this.#open) {
+      for (const lane of LANES) {
+        events += stores[lane].spooled + stores[lane].queued;
+        settled += stores[lane].counts.settled;
+      }
+    }
+    return { lives: this.#open.length + this.#waiting.length + this.#failed, events, settled };
   }
 
   /** Monotonic: when there is something to do without a ring. */
@@ -95,6 +103,7 @@ export class OlderLives {
     this.#open = this.#open.filter((other) => other !== life);
     for (const lane of LANES) {
       const store = life.stores[lane];
+      this.#settled += store.counts.settled;
       store.isClosing = true;
       if (store.window.settledBy !== '') this.#closing.push(store);
     }

@@ -81,7 +81,8 @@ const SPOOL_KEYS = ['directory', 'bytesMax', 'whenFull'];
 const DEFAULT_PROXY = '127.0.0.1:7070';
 const BYTES_MAX = 1024 ** 3;
 const BYTES_MIN = 1024 ** 2;
-const ADDRESS = /^(?:unix:.+|\[[0-9A-Fa-f:.]+\]:\d{1,5}|[^\s:/,]+:\d{1,5})$/;
+/** `host:port` or `unix:/path`. */
+export const PROXY_ADDRESS = /^(?:unix:.+|\[[0-9A-Fa-f:.]+\]:\d{1,5}|[^\s:/,]+:\d{1,5})$/;
 
 /** Checks the options. Throws CONFIG with the option, what it must be, and what it is. */
 export function checkOptions(options: RecorderOptions, env: NodeJS.ProcessEnv): RecorderSettings {
@@ -146,12 +147,13 @@ function checkProxies(proxy: string | readonly string[]): readonly string[] {
   const proxies = (typeof proxy === 'string' ? proxy.split(',') : proxy).map((address) => address.trim());
   if (proxies.length === 0) throw config('proxy', 'at least one address', proxy);
   for (const address of proxies) {
-    if (!ADDRESS.test(address)) throw config('proxy', '`host:port` or `unix:/path`', address);
+    if (!PROXY_ADDRESS.test(address)) throw config('proxy', '`host:port` or `unix:/path`', address);
   }
   return proxies;
 }
 
-function defaultDirectory(env: NodeJS.ProcessEnv): string | undefined {
+/** Where spools are kept if nothing else was said; `undefined` where there is no home. */
+export function defaultDirectory(env: NodeJS.ProcessEnv): string | undefined {
   if (env.FONDACO_SPOOL_DIR) return env.FONDACO_SPOOL_DIR;
   // systemd lists several, separated by colons; the first is the unit's own.
   const state = env.STATE_DIRECTORY?.split(':')[0];

@@ -118,7 +118,7 @@ export class ProcessRecorder {
       proxy: '',
       ledger,
       lanes: { urgent: none, normal: none },
-      older: { lives: 0, events: 0 },
+      older: { lives: 0, events: 0, settled: 0 },
       memoryBytes: 0,
       spool: { directory: undefined, bytes: 0 },
       lastError: this.#mistakes.at(-1)?.message,

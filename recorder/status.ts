@@ -32,8 +32,11 @@ export interface RecorderStatus {
   readonly ledger: RecorderLedger;
   /** The same without refused calls, which have no lane. */
   readonly lanes: PerLane<RecorderLedger>;
-  /** What earlier lives left in this component's directory: how many, and the events in those that are open. Not part of the ledger. */
-  readonly older: { readonly lives: number; readonly events: number };
+  /**
+   * What earlier lives left in this component's directory: how many are not drained, the events in those that are open, and how many of
+   * their events this recorder has brought to a proxy. Not part of the ledger.
+   */
+  readonly older: { readonly lives: number; readonly events: number; readonly settled: number };
   readonly memoryBytes: number;
   readonly spool: { readonly directory: string | undefined; readonly bytes: number };
   /** The last thing that went wrong, in words; it may be over. */

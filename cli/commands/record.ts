@@ -2,6 +2,21 @@ import type { Command } from 'commander';
 import type { RecordFlags } from '../record.ts';
 import { withCredentials } from './options.ts';
 
+/** What only an event of flags can have. */
+const EVENT_FLAGS = [
+  'severity',
+  'message',
+  'attributes',
+  'time',
+  'dedupKey',
+  'traceparent',
+  'objectKind',
+  'objectName',
+  'objectNamespace',
+  'objectTenant',
+  'objectUri',
+] as const;
+
 export function addRecord(to: Command): void {
   withCredentials(to.command('record'))
     .description('record one event from flags, or many from NDJSON (--file, or stdin)')
@@ -37,13 +52,15 @@ Examples:
   tail -f app.ndjson | fondaco record --component app --json`,
     )
     .action(async (flags: RecordFlags, command: Command) => {
-      const events = ['severity', 'message', 'attributes', 'time', 'dedupKey', 'traceparent', 'objectKind', 'objectName'] as const;
-      const stray = events.find((name) => flags[name] !== undefined);
+      const stray = EVENT_FLAGS.find((name) => flags[name] !== undefined);
       if (flags.type === undefined && stray !== undefined)
         command.error(`error: --${stray.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} needs --type`);
       if (flags.type !== undefined && flags.file !== undefined) command.error('error: --type and --file exclude each other');
       if (flags.type === undefined && flags.file === undefined && process.stdin.isTTY)
         command.error('error: give --type, --file or NDJSON on stdin');
+      const { PROXY_ADDRESS } = await import('../../recorder/options.ts');
+      if (flags.proxy !== undefined && !flags.proxy.split(',').every((address) => PROXY_ADDRESS.test(address.trim())))
+        command.error(`error: --proxy must be host:port or unix:/path, got ${JSON.stringify(flags.proxy)}`);
       const { recordEvents } = await import('../record.ts');
       await recordEvents(flags);
     });

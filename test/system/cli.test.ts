@@ -71,7 +71,14 @@ ${more}`,
     });
 
     it('exits 64 for what it does not know', async () => {
-      const wrong = [['stats'], ['status', '--jason'], ['record', '--message', 'no type'], ['record', '-t', 'a.B', '-f', 'x'], []];
+      const wrong = [
+        ['stats'],
+        ['status', '--jason'],
+        ['record', '--message', 'no type'],
+        ['record', '--object-uri', '/x'],
+        ['record', '-t', 'a.B', '-f', 'x'],
+        [],
+      ];
       const results = await Promise.all(wrong.map((args) => run(args)));
       for (const [i, { code }] of results.entries()) assert.equal(code, 64, wrong[i]!.join(' '));
       assert.include(results[0]?.stderr, "unknown command 'stats'");
@@ -256,7 +263,9 @@ ${more}`,
       assert.equal(code, 0);
       assert.include(stdout, '0 with the proxy, 1 on disk in ');
       await startOurs();
-      assert.equal((await run(['record', '-t', 'a.Second', '-m', 'second'])).code, 0);
+      const second = await run(['record', '-t', 'a.Second', '-m', 'second']);
+      assert.equal(second.code, 0);
+      assert.equal(second.stdout, 'recorded 1, 1 with the proxy, and 1 that had waited in the spool\n');
       await subscriber.until(() => delivered().length >= 1);
       await run(['record', '-t', 'a.Third', '-m', 'third']);
       await subscriber.until(
@@ -264,17 +273,23 @@ ${more}`,
       );
     });
 
-    it('exits 66 for a file that cannot be read and 78 for a setting that is wrong', async () => {
-      const [missing, folderInstead, address] = await Promise.all([
+    it('exits 66 for a file that cannot be read, 64 for an address that is none, 78 for a setting that is wrong', async () => {
+      const environment = fondaco(['record', '-t', 'a.B'], { cwd: folder, env: { FONDACO_PROXY: 'nohost:abc' } });
+      const [missing, folderInstead, address, noPort] = await Promise.all([
         run(['record', '--file', 'none.ndjson']),
         run(['record', '--file', folder]),
         run(['record', '-t', 'a.B', '--proxy', 'nowhere']),
+        run(['record', '-t', 'a.B', '--proxy', '127.0.0.1:7070,nohost:abc']),
       ]);
       assert.equal(missing.code, 66);
       assert.include(missing.stderr, 'none.ndjson must be readable');
       assert.equal(folderInstead.code, 66);
-      assert.equal(address.code, 78);
-      assert.include(address.stderr, 'proxy must be');
+      for (const { code, stderr } of [address, noPort]) {
+        assert.equal(code, 64);
+        assert.include(stderr, '--proxy must be host:port or unix:/path');
+      }
+      assert.equal((await environment).code, 78);
+      assert.include((await environment).stderr, 'proxy must be');
     });
   });
 

@@ -1,0 +1,286 @@
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { Presets, SingleBar } from 'cli-progress';
+import { asError, isFondacoError } from '../core/errors.ts';
+import { FIELD, decodeEvent } from '../core/event-codec.ts';
+import { LANES, perLane, type PerLane } from '../core/lane.ts';
+import { ProtobufReader } from '../core/protobuf.ts';
+import { defaultDirectory } from '../recorder/options.ts';
+import { bytesOf, findLives, removeViews, StoppedLife, type Damage, type LifePlace } from '../recorder/stopped-life.ts';
+import { visible } from '../writers/console-line.ts';
+import { EXIT, ExitError } from './exit.ts';
+import { age, count, print, printJson, table } from './text.ts';
+
+/** Bytes that wait to be written, before reading waits for them. */
+const OUT_BYTES = 1024 * 1024;
+
+/** A life in a list. */
+interface LifeLine extends LifePlace {
+  /** Who has it open; a life that is in use cannot be looked into. */
+  readonly inUse?: string;
+  readonly bytes: number;
+  readonly waiting?: PerLane<number>;
+  /** The oldest event that waits, by its own time. */
+  readonly oldest?: string;
+  /** Why it cannot be looked into. */
+  readonly problem?: string;
+}
+
+/** What a check found. */
+interface LifeCheck extends LifePlace {
+  readonly inUse?: string;
+  readonly problem?: string;
+  readonly events?: PerLane<number>;
+  readonly damages: readonly Damage[];
+}
+
+/** A signal leaves nothing behind. */
+function onSignal(signal: NodeJS.Signals): void {
+  removeViews();
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+}
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onSignal);
+
+/** Shows every life below a spool directory. */
+export async function listSpool(directory: string | undefined, isJson: boolean): Promise<void> {
+  const at = spoolDirectory(directory);
+  const lines: LifeLine[] = [];
+  for (const place of await findLives(at)) lines.push(await lineOf(place));
+  if (isJson) printJson(lines);
+  else print(lines.length === 0 ? `nothing waits in ${at}` : listScreen(lines));
+}
+
+/** Reads every entry of the stopped lives. Exits 1 if anything is damaged. Rejects UNAVAILABLE if the only one is in use. */
+export async function checkSpool(what: string | undefined, flags: { readonly spool?: string; readonly json?: boolean }): Promise<void> {
+  const places = await placesOf(what, flags.spool);
+  const checks: LifeCheck[] = [];
+  for (const place of places) {
+    const check = await checkLife(place, places.length === 1);
+    checks.push(check);
+    if (flags.json !== true) print(checkScreen(check));
+  }
+  if (flags.json === true) printJson(checks);
+  else if (checks.length === 0) print(`nothing waits in ${spoolDirectory(flags.spool)}`);
+  if (checks.some(({ damages, problem }) => damages.length > 0 || problem !== undefined)) process.exitCode = EXIT.attention;
+}
+
+/** Writes the events that wait as NDJSON, in the form that `fondaco record --file` takes. They stay in the spool. */
+export async function exportSpool(what: string, flags: { readonly spool?: string; readonly out?: string }): Promise<void> {
+  const places = await placesOf(what, flags.spool);
+  const out = await openOut(flags.out);
+  let exported = 0;
+  const damages: Damage[] = [];
+  try {
+    for (const place of places) {
+      const life = await openOrPass(place, places.length === 1);
+      if (!life) continue;
+      try {
+        exported += await exportLife(life, out);
+        damages.push(...life.damages);
+      } finally {
+        await life.close();
+      }
+    }
+    await out.end();
+  } catch (error) {
+    await out.discard();
+    throw error;
+  }
+  for (const { what: text } of damages) process.stderr.write(`fondaco: ${visible(text)}\n`);
+  process.stderr.write(
+    `exported ${count(exported)} events${flags.out === undefined ? '' : ` to ${flags.out}`}; they are still in the spool\n`,
+  );
+  if (damages.length > 0) process.exitCode = EXIT.attention;
+}
+
+async function lineOf(place: LifePlace): Promise<LifeLine> {
+  const bytes = await bytesOf(place);
+  let life: StoppedLife;
+  try {
+    life = await StoppedLife.open(place);
+  } catch (error) {
+    if (!isFondacoError(error)) throw error;
+    return { ...place, bytes, ...(error.code === 'UNAVAILABLE' ? { inUse: holderIn(error.text) } : { problem: error.text }) };
+  }
+  try {
+    let oldest: string | undefined;
+    for (const lane of LANES) {
+      for await (const { bytes: event } of life.events(lane)) {
+        const { time } = decodeEvent(event, NO_FACTS);
+        if (oldest === undefined || time < oldest) oldest = time;
+        break;
+      }
+    }
+    return { ...place, bytes, waiting: perLane((lane) => life.waiting(lane)), ...(oldest !== undefined && { oldest }) };
+  } catch (error) {
+    if (!isFondacoError(error)) throw error;
+    return { ...place, bytes, problem: error.text };
+  } finally {
+    await life.close();
+  }
+}
+
+async function checkLife(place: LifePlace, isOnly: boolean): Promise<LifeCheck> {
+  let life: StoppedLife | undefined;
+  try {
+    life = await StoppedLife.open(place);
+    const events = perLane(() => 0);
+    for (const lane of LANES) for await (const event of life.events(lane)) if (event.seq > 0) events[lane]++;
+    return { ...place, events, damages: life.damages };
+  } catch (error) {
+    if (!isFondacoError(error)) throw error;
+    if (error.code !== 'UNAVAILABLE') return { ...place, problem: error.text, damages: life?.damages ?? [] };
+    if (isOnly) throw error;
+    return { ...place, inUse: holderIn(error.text), damages: [] };
+  } finally {
+    await life?.close();
+  }
+}
+
+async function openOrPass(place: LifePlace, isOnly: boolean): Promise<StoppedLife | undefined> {
+  try {
+    return await StoppedLife.open(place);
+  } catch (error) {
+    if (isOnly || !isFondacoError(error, 'UNAVAILABLE')) throw error;
+    process.stderr.write(`fondaco: ${error.text}: it is passed over\n`);
+    return undefined;
+  }
+}
+
+async function exportLife(life: StoppedLife, out: Out): Promise<number> {
+  const total = life.waiting('urgent') + life.waiting('normal');
+  const bar = process.stderr.isTTY && !out.isTerminal && total > 0 ? new SingleBar(BAR, Presets.shades_classic) : undefined;
+  bar?.start(total, 0);
+  let done = 0;
+  try {
+    for (const lane of LANES) {
+      for await (const { seq, bytes } of life.events(lane)) {
+        if (!(await out.write(`${inputLine(bytes, life.idOf(lane, seq))}\n`))) return done;
+        done++;
+        bar?.update(done);
+      }
+    }
+  } finally {
+    bar?.stop();
+  }
+  return done;
+}
+
+const BAR = { stream: process.stderr, format: 'exporting {bar} {percentage} %  {value}/{total} events', hideCursor: false, linewrap: true };
+const NO_FACTS = { id: '', site: '', labels: undefined, receivedTime: '' };
+
+/** An event in its input form (core/event-input.ts): the attributes' text as it came. */
+export function inputLine(bytes: Buffer, id: string): string {
+  const { type, severity, time, message, source, object, attributesText, traceparent } = decodeEvent(bytes, { ...NO_FACTS, id });
+  const dedupKey = textField(bytes, FIELD.dedupKey);
+  const { node, component } = source;
+  const event = { type, severity, time, message, source: { node, component }, object, dedupKey, traceparent };
+  const text = JSON.stringify(event);
+  return attributesText === '{}' ? text : `${text.slice(0, -1)},"attributes":${attributesText}}`;
+}
+
+function textField(bytes: Buffer, field: number): string | undefined {
+  let text: string | undefined;
+  for (const reader = new ProtobufReader().over(bytes); reader.next();) {
+    if (reader.field === field) text = bytes.toString('utf8', reader.start, reader.at);
+  }
+  return text;
+}
+
+/** Where an export goes: a new file, or stdout. */
+interface Out {
+  readonly isTerminal: boolean;
+  /** False when nobody reads any more. */
+  write(text: string): Promise<boolean>;
+  end(): Promise<void>;
+  /** Takes away what was begun. */
+  discard(): Promise<void>;
+}
+
+async function openOut(file: string | undefined): Promise<Out> {
+  if (file === undefined || file === '-') {
+    const stream = process.stdout;
+    const write = async (text: string): Promise<boolean> => {
+      if (!stream.destroyed && !stream.write(text))
+        await Promise.race([once(stream, 'drain'), once(stream, 'close')]).catch(() => undefined);
+      return !stream.destroyed;
+    };
+    return { isTerminal: stream.isTTY, write, end: () => Promise.resolve(), discard: () => Promise.resolve() };
+  }
+  const stream: WriteStream = createWriteStream(file, { flags: 'wx', mode: 0o600, highWaterMark: OUT_BYTES });
+  await once(stream, 'open').catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
+      throw new ExitError(EXIT.usage, `${file} must be a new file, it is there already`);
+    throw new ExitError(EXIT.disk, `${file} must be writable: ${asError(error).message}`, error);
+  });
+  let failure: Error | undefined;
+  stream.on('error', (error) => (failure = error));
+  const check = (): void => {
+    if (failure) throw new ExitError(EXIT.disk, `${file} must take what is exported: ${failure.message}`, failure);
+  };
+  return {
+    isTerminal: false,
+    write: async (text) => {
+      check();
+      if (!stream.write(text)) await Promise.race([once(stream, 'drain'), once(stream, 'close')]);
+      check();
+      return true;
+    },
+    end: async () => {
+      stream.end();
+      if (!stream.closed) await once(stream, 'close');
+      check();
+    },
+    discard: async () => {
+      stream.destroy();
+      await rm(file, { force: true });
+    },
+  };
+}
+
+/** A life by its name, or every life below a directory. Rejects CONFIG if there is none. */
+async function placesOf(what: string | undefined, spool: string | undefined): Promise<LifePlace[]> {
+  if (what === undefined) return findLives(spoolDirectory(spool));
+  if (!/^[0-9a-f-]{36}$/.test(what)) return findLives(what);
+  const at = spoolDirectory(spool);
+  const found = (await findLives(at)).filter(({ life }) => life === what);
+  if (found.length === 0) throw new ExitError(EXIT.usage, `there is no life ${what} in ${at}: fondaco spool list shows what there is`);
+  return found;
+}
+
+function spoolDirectory(given: string | undefined): string {
+  const directory = given ?? defaultDirectory(process.env);
+  if (directory === undefined) throw new ExitError(EXIT.config, 'a directory must be given: this user has no home');
+  return directory;
+}
+
+function listScreen(lines: readonly LifeLine[]): string {
+  const rows = lines.map(({ component, life, inUse, bytes, waiting, oldest }) => [
+    visible(component),
+    life,
+    inUse === undefined ? 'none' : visible(inUse),
+    waiting ? count(waiting.urgent) : '-',
+    waiting ? count(waiting.normal) : '-',
+    count(bytes),
+    oldest === undefined ? '-' : `${age(Math.max(0, Date.now() - Date.parse(oldest)))} ago`,
+  ]);
+  const problems = lines.flatMap(({ life, problem }) => (problem === undefined ? [] : [`${life}: ${visible(problem)}`]));
+  const screen = table(['component', 'life', 'in use by', 'urgent', 'normal', 'bytes', 'oldest'], rows, 3);
+  return [screen, ...(problems.length === 0 ? [] : ['', ...problems])].join('\n');
+}
+
+function checkScreen({ component, life, inUse, problem, events, damages }: LifeCheck): string {
+  const name = `${visible(component)} ${life}`;
+  if (inUse !== undefined) return `${name}: in use by ${visible(inUse)}, not checked`;
+  const lines = [...damages.map(({ what }) => what), ...(problem === undefined ? [] : [problem])];
+  const sum = events ? `${count(events.urgent)} urgent and ${count(events.normal)} normal events wait` : 'it cannot be read';
+  if (lines.length === 0) return `${name}: whole, ${sum}`;
+  return [`${name}: DAMAGED, ${sum}`, ...lines.map((line) => `  ${visible(line)}`)].join('\n');
+}
+
+/** Who has it, from the message that says so. */
+function holderIn(text: string): string {
+  return /it is held by (.+)$/.exec(text)?.[1] ?? text;
+}
