@@ -2,7 +2,7 @@
  * What keeps events when the proxy does not take them: spills memory, adopts the lives that others left behind, writes back what was
  * settled, deletes what is empty. One loop, one thing at a time, so that no two of these meet on the disk.
  *
- * Everything in memory spills, in one synced commit of both lanes, when the link is down, the oldest unsettled event is 250 ms old, memory
+ * Everything in memory spills, in synced commits of both lanes, when the link is down, the oldest unsettled event is 250 ms old, memory
  * is half full, or `durability` is `spool`. While the disk is short of room it stays in memory, until that is half full: then the policy
  * decides (spool-room.ts). A life whose disk fails is left alone for a while, and nothing else with it.
  */
@@ -35,6 +35,8 @@ export const MEMORY_BYTES_MAX = 16 * 1024 * 1024;
 const SPILL_AGE_MS = 250;
 /** With the link down waiting is of no use, but a disk at the edge should not sync for each event. */
 const SPILL_AGE_DOWN_MS = 20;
+/** What one commit may take: LevelDB needs room to write anew what it has not in tables yet when it opens, and the reserve is made for that. */
+export const COMMIT_BYTES_MAX = 512 * 1024;
 const WRITE_BACK_MS = 1_000;
 const REMOVE_IDLE_MS = 5_000;
 const PAUSE_MS = 5_000;
@@ -150,7 +152,10 @@ export class Keeper {
     if (await this.#isGone(this.own)) await this.#reopen(this.own);
     // The room that is kept for bad days is there for this, too.
     const room = this.#room.isLow ? this.memoryBytes : undefined;
-    if (this.#hasUnspilled()) await this.#guard(this.own, () => this.#spill(room));
+    for (let before = -1; this.#hasUnspilled() && this.own.stores.urgent.durable + this.own.stores.normal.durable > before;) {
+      before = this.own.stores.urgent.durable + this.own.stores.normal.durable;
+      await this.#guard(this.own, () => this.#spill(room));
+    }
     if (isLifeEmpty(this.own)) await this.#guard(this.own, () => removeLife(this.own));
     for (const life of this.#lives) {
       await this.#guard(life, () => writeBack(life));
@@ -281,14 +286,17 @@ export class Keeper {
   async #spill(room?: number): Promise<void> {
     const { own } = this;
     if (this.#parts.base === undefined || (await this.#isGone(own))) return;
-    room ??= await this.#room.make(this.memoryBytes);
+    room = Math.min(room ?? (await this.#room.make(this.memoryBytes)), COMMIT_BYTES_MAX);
     if (room === 0) return;
+    const isWanted = this.#isSpillWanted;
+    this.#isSpillWanted = false;
     if (!own.journal) await openLife(own, this.#lifeParts);
     const spills = await this.#commitSpill(own.journal!, room);
     for (const lane of LANES) {
       own.stores[lane].spilled(spills[lane]);
       own.bytes += spills[lane].bytes;
     }
+    if (isWanted && this.#hasUnspilled()) this.#isSpillWanted = true; // the rest
     this.#spilledAt = this.#parts.clock.monotonic();
     this.#parts.onSendable();
   }
@@ -296,7 +304,6 @@ export class Keeper {
   async #commitSpill(journal: Journal, room: number): Promise<PerLane<Spill>> {
     const { stores } = this.own;
     const spills: Partial<PerLane<Spill>> = {};
-    this.#isSpillWanted = false;
     try {
       await journal.commit((draft) => {
         putLife(draft, this.#parts);

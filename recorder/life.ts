@@ -63,6 +63,10 @@ export const VIEW = '.view-';
 const VIEW_ABANDONED_MS = 24 * 60 * 60 * 1000;
 /** The room that the journal keeps for bad days: not what events take. */
 const RESERVE = 'reserve';
+/** What a journal sets aside of its database, in its directory. */
+const EVIDENCE = 'db.corrupt-';
+/** Damaged things of a component that are kept; they sort by age. */
+const EVIDENCE_MAX = 10;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** A new life; its directory is only named. */
@@ -143,10 +147,16 @@ export async function openLife(life: Life, parts: LifeParts): Promise<void> {
 }
 
 /** Makes the journal the life's own. */
-export async function attach(life: Life, journal: Journal, { onCommit }: LifeParts): Promise<void> {
+export async function attach(life: Life, journal: Journal, { onCommit, onProblem, clock }: LifeParts): Promise<void> {
+  const tell = async (): Promise<void> => {
+    const problem = await tellSalvage(life.directory, journal, clock.now());
+    if (problem) onProblem(problem);
+  };
   life.journal = journal;
   life.isBroken = false;
   journal.onCommit(onCommit);
+  journal.onReopen(tell);
+  await tell();
   life.identity = await identityOf(life.directory);
   await measure(life);
 }
@@ -163,6 +173,24 @@ export async function openOrSetAside(directory: string, { openJournal, onProblem
   }
 }
 
+/** What the journal's opening had to give up, with the place of the evidence: beside the life, which goes when it is drained. */
+async function tellSalvage(directory: string, { salvaged }: Journal, now: number): Promise<FondacoError | undefined> {
+  if (salvaged.length === 0) return undefined;
+  const found = (await readdir(directory)).filter((name) => name.startsWith(EVIDENCE));
+  const evidence = `${directory}.${now}.corrupt`;
+  if (found.length > 0) await mkdir(evidence, { recursive: true });
+  for (const name of found) await rename(join(directory, name), join(evidence, name));
+  await limitEvidence(dirname(directory));
+  const text = salvaged.join('; ').replaceAll(`${directory}/${EVIDENCE}`, `${evidence}/${EVIDENCE}`);
+  return new FondacoError('CORRUPT', `the spool ${directory} must be whole, got damage, which is mended as far as it goes: ${text}`);
+}
+
+/** The oldest evidence of a component goes when there is more than a person would look at. */
+async function limitEvidence(base: string): Promise<void> {
+  const all = (await readdir(base)).filter((name) => name.endsWith('.corrupt')).sort();
+  for (const name of all.slice(0, -EVIDENCE_MAX)) await rm(join(base, name), { recursive: true, force: true });
+}
+
 async function setAside(directory: string): Promise<string> {
   let evidence = `${directory}.corrupt`;
   for (let n = 2; await isThere(evidence); n++) evidence = `${directory}.${n}.corrupt`;
@@ -172,6 +200,7 @@ async function setAside(directory: string): Promise<string> {
     await rename(join(evidence, EXIT_FILE), join(directory, EXIT_FILE));
   }
   syncDirectory(dirname(directory));
+  await limitEvidence(dirname(directory));
   return evidence;
 }
 
@@ -267,17 +296,13 @@ export async function reclaim(life: Life): Promise<void> {
   const { journal } = life;
   if (!journal?.isOpen) return;
   await journal.compact();
-  await measure(life);
   life.garbage = 0;
-}
-
-export function isLow(journal: Journal): boolean {
-  return (journal as Journal & { isLow?: boolean }).isLow ?? false;
+  await measure(life);
 }
 
 /** Looks up what the life's directory takes. */
 export async function measure(life: Life): Promise<void> {
-  if (life.journal && 'compact' in life.journal) life.bytes = await directoryBytes(life.directory);
+  if (life.journal) life.bytes = await directoryBytes(life.directory);
 }
 
 /** The sizes of the files below a directory, in bytes. */

@@ -8,6 +8,9 @@ import type { SeriesStore } from './series-store.ts';
 const OPEN_MAX = 8;
 /** What their exit files may take of memory, together. */
 const MEMORY_BYTES_MAX = 16 * 1024 * 1024;
+/** A life that does not open is tried again at once, for the order's sake; but it must not hold up the others for long. */
+const ATTEMPTS_MAX = 3;
+const ATTEMPT_MS = 1_000;
 /** How often is looked again: for a life whose owner has ended since, and for one that could not be opened. */
 const LOOK_MS = 30_000;
 
@@ -30,6 +33,8 @@ export class OlderLives {
   /** Settled lives whose directory is gone; the proxy may free their rows. */
   #closing: SeriesStore[] = [];
   #lookedAt = 0;
+  #attempts = 0;
+  #attemptAt = 0;
   /** Events of lives that are drained. */
   #settled = 0;
 
@@ -56,7 +61,8 @@ export class OlderLives {
 
   /** Monotonic: when there is something to do without a ring. */
   get nextAt(): number {
-    return this.#parts.base === undefined ? Number.POSITIVE_INFINITY : this.#lookedAt + LOOK_MS;
+    if (this.#parts.base === undefined) return Number.POSITIVE_INFINITY;
+    return this.#waiting.length > 0 && this.#attempts > 0 ? this.#attemptAt : this.#lookedAt + LOOK_MS;
   }
 
   /** Finds the lives; `adopt` takes them over one by one. */
@@ -90,7 +96,7 @@ export class OlderLives {
   /** Does one thing; false if there is nothing to do. Never rejects for a life that cannot be opened. */
   async step(): Promise<boolean> {
     if (this.#mayAdopt()) return this.#adopt();
-    if (this.#parts.clock.monotonic() < this.nextAt) return false;
+    if (this.#parts.base === undefined || this.#parts.clock.monotonic() < this.#lookedAt + LOOK_MS) return false;
     await this.look();
     return true;
   }
@@ -113,7 +119,7 @@ export class OlderLives {
 
   /** An older life costs a database, and the memory of its exit file. */
   #mayAdopt(): boolean {
-    if (this.#waiting.length === 0 || this.#open.length >= OPEN_MAX) return false;
+    if (this.#waiting.length === 0 || this.#open.length >= OPEN_MAX || this.#parts.clock.monotonic() < this.#attemptAt) return false;
     let bytes = 0;
     for (const { stores } of this.#open) bytes += stores.urgent.memory.bytes + stores.normal.memory.bytes;
     return bytes < MEMORY_BYTES_MAX;
@@ -126,10 +132,13 @@ export class OlderLives {
       if (life) this.#open.push(life);
       this.#told.delete(name);
     } catch (error) {
+      this.#attemptAt = this.#parts.clock.monotonic() + ATTEMPT_MS;
+      if (++this.#attempts < ATTEMPTS_MAX) return true;
       this.#failed++;
       if (!this.#told.has(name)) this.#parts.onProblem(asProblem(error));
       this.#told.add(name);
     }
+    this.#attempts = this.#attemptAt = 0;
     this.#waiting.shift();
     this.#parts.onCommit();
     return true;

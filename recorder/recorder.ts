@@ -11,7 +11,7 @@ import { runSession, type LinkState } from '../proto/session.ts';
 import { writeExitFile } from './exit-file.ts';
 import { onExit, onSignals } from './exits.ts';
 import { Intake, type Taken } from './intake.ts';
-import { Keeper } from './keeper.ts';
+import { COMMIT_BYTES_MAX, Keeper } from './keeper.ts';
 import type { OpenJournal } from './life.ts';
 import { checkOptions, spoolProblem, type RecorderOptions, type RecorderSettings } from './options.ts';
 import { Reports } from './reports.ts';
@@ -22,7 +22,9 @@ import { Waiters, type DurableLevel, type DurableWait } from './waiters.ts';
 const DURABLE_MS = 10_000;
 const CLOSE_MS = 2_000;
 const GOODBYE_MS = 500;
-const SPOOL_BUFFER_BYTES = 2 * 1024 * 1024;
+/** Small, because an agent opens a spool in every outage, and the reserve is written then: what LevelDB has to write anew when it opens. */
+const SPOOL_BUFFER_BYTES = 1024 * 1024;
+const SPOOL_RESERVE_BYTES = 2 * (SPOOL_BUFFER_BYTES + COMMIT_BYTES_MAX);
 
 /** An event that is durable. */
 export interface Recorded {
@@ -360,7 +362,14 @@ function openLevelJournal(clock: Clock, { component }: RecorderSettings): OpenJo
   return async (directory): Promise<Journal> => {
     const { LevelJournal } = await import('../journal/level-journal.ts');
     const holder = `recorder ${component}, process ${process.pid}`;
-    return LevelJournal.open(directory, { clock, stamp: { site: '' }, holder, writeBufferBytes: SPOOL_BUFFER_BYTES, recentBytes: 0 });
+    return LevelJournal.open(directory, {
+      clock,
+      stamp: { site: '' },
+      holder,
+      writeBufferBytes: SPOOL_BUFFER_BYTES,
+      reserveBytes: SPOOL_RESERVE_BYTES,
+      recentBytes: 0,
+    });
   };
 }
 

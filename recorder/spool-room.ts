@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { FondacoError } from '../core/errors.ts';
-import type { Lane } from '../core/lane.ts';
-import { dropOldest, isLow, measure, reclaim, type Life } from './life.ts';
+import { LANES, type Lane } from '../core/lane.ts';
+import { dropOldest, measure, reclaim, type Life } from './life.ts';
 
 /** Less than that is no room: a spill would be a commit for a handful of events. */
 const ROOM_MIN = 128 * 1024;
@@ -14,6 +14,9 @@ const MEASURE_MS = 5_000;
 /** Given up room is worth a compaction when it is that much, and that share of what the life takes. */
 const RECLAIM_MIN = 4 * 1024 * 1024;
 const RECLAIM_SHARE = 1 / 4;
+
+/** Beyond `bytesMax` the disk may hold: the reserve, and for a moment what LevelDB writes anew (two write buffers, a compaction). */
+export const LIMITS_ON_DISK = { slackBytes: 8 * 1024 * 1024 } as const;
 
 export interface RoomParts {
   readonly bytesMax: number;
@@ -46,7 +49,7 @@ export class SpoolRoom {
 
   /** The disk is short of room. */
   get isLow(): boolean {
-    return this.#parts.lives().some(({ journal }) => journal && isLow(journal));
+    return this.#parts.lives().some(({ journal }) => journal?.isLow);
   }
 
   /** Monotonic: nothing is to be spilled before. */
@@ -81,13 +84,22 @@ export class SpoolRoom {
     return this.#parts.bytesMax - this.bytes;
   }
 
+  /** What the events take that are kept. */
+  get #live(): number {
+    let bytes = 0;
+    for (const { journal } of this.#parts.lives()) for (const lane of LANES) bytes += journal?.bytes(lane) ?? 0;
+    return bytes;
+  }
+
   #fits(bytes: number): boolean {
     return bytes <= this.#free && !this.isLow;
   }
 
   /** One share: what is on its way keeps its room until it is settled, and a disk that others fill does not get it all at once. */
   async #dropOldest(bytes: number): Promise<void> {
-    const share = Math.max(bytes - this.#free, this.#parts.bytesMax * DROP_SHARE);
+    // By what is kept, not by what the disk takes: that has, for a moment, the same twice while LevelDB compacts.
+    const { bytesMax } = this.#parts;
+    const share = this.isLow ? bytes : Math.max(this.#live + bytes - bytesMax, bytesMax * DROP_SHARE);
     for (let isMore = true; isMore && this.#garbage < share;) isMore = await this.#dropOne();
     await this.#reclaim(1);
   }

@@ -137,6 +137,7 @@ export class StoppedLife {
     this.#journal = await openOrSetAside(directory, parts);
     const journal = this.#journal;
     this.#stores = await restoreAll(directory, journal, parts);
+    for (const text of journal.salvaged) this.damages.push({ what: text.replace(/;? (what was given up|it is in) .*/, '') });
     const isUsed = LANES.some((lane) => journal.head(lane) > 1);
     for (const key of [LIFE_KEY, ...LANES.map(seriesKey)]) {
       const problem = await journal.row(key).then(

@@ -40,7 +40,7 @@ describe('recorder, at the end of its process', function () {
     const proxy = await kit.nobody();
     const agent = start(proxy, { events: 1000, then: 'flush-record-exit' });
     assert.strictEqual(await agent.ended, 0);
-    assert.sameMembers(filesOf(kit.directory), ['db', 'exit', 'holder']);
+    assert.sameMembers(filesOf(kit.directory), ['db', 'exit', 'holder', 'reserve']);
     await proxy.start();
     await drain(proxy);
     assert.deepEqual(proxy.messages, names(2000));

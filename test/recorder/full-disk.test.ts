@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { assert } from 'chai';
 import type { Recorder } from '../../recorder/index.ts';
 import { fastClock } from '../support/fast-clock.ts';
@@ -58,6 +59,32 @@ describe('recorder, on a full disk', function () {
       recordMany(recorder, 301, 310);
       await recorder.flush();
       assertBalanced(recorder.status());
+    });
+
+    it(`${whenFull}: loses by its policy, and by name, what neither disk nor memory can take`, async () => {
+      const proxy = await kit.nobody();
+      const recorder = await open(proxy, whenFull);
+      for (let n = 0; n < 400; n++) recorder.event('test.Old', 'info', long);
+      await recorder.flush();
+      await fillUntilFull(recorder);
+      for (let n = 0; n < 2500; n++) {
+        recorder.event('test.New', 'info', long);
+        if (n % 20 === 0) await turn();
+        // Memory is half full: the policy has its turn.
+        if (n === 1200) await until('it is told', () => kit.errors.some(({ text }) => text.startsWith('the disk under the spool')), 10_000);
+      }
+      const { dropped, spooled } = recorder.status().ledger;
+      assert.isAbove(dropped, 0);
+      assertBalanced(recorder.status());
+      disk.empty();
+      await proxy.start();
+      const { recorded } = recorder.status().ledger;
+      await until('all is settled', () => recorder.status().ledger.settled + recorder.status().ledger.dropped === recorded, 20_000);
+      assertAccounted(proxy, recorder);
+      if (whenFull === 'drop-newest') {
+        assert.isAtLeast(spooled, 400);
+        assert.isTrue(proxy.model.lost.every(({ range, cause }) => range.first > 400 && cause === 'memory-full'));
+      } else assert.strictEqual(proxy.model.lost[0]?.range.first, 1);
     });
   }
 });

@@ -59,7 +59,7 @@ describe('recorder, when somebody removes its spool', function () {
     const directory = join(kit.directory, 'cmd', life());
     rmSync(directory, { recursive: true });
     await until('it has made another', () => readdirSync(join(kit.directory, 'cmd')).length === 1);
-    await until('it is in use', () => recorder.status().lastError?.includes('removed') === true);
+    await until('it has said so', () => kit.errors.some(({ text }) => text.includes('removed')));
     await recorder.close();
     await proxy.start();
     const later = await open(proxy);

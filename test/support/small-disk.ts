@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** A small file system of its own, which can be filled and emptied. */
@@ -22,7 +22,7 @@ export class SmallDisk {
   /** Leaves that many bytes free, at most. */
   fill(leave = 0): void {
     const { bavail, bsize } = statfsSync(this.directory);
-    writeFileSync(join(this.directory, 'ballast'), Buffer.alloc(Math.max(0, bavail * bsize - leave)));
+    appendFileSync(join(this.directory, 'ballast'), Buffer.alloc(Math.max(0, bavail * bsize - leave)));
   }
 
   /** Takes the filling away. */
