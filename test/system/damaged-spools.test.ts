@@ -52,7 +52,7 @@ describe('a recorder that adopts a damaged spool', function () {
     });
   }
 
-  const tryPlace = async (directory: string, path: string, at: number, place: number): Promise<keyof typeof OUTCOMES> => {
+  const tryPlace = async (directory: string, path: string, at: number, place: number): Promise<Outcome> => {
     cpSync(template, directory, { recursive: true, filter: (source) => !source.endsWith('reserve') });
     flip(join(directory, 'cmd', path), at, bitOf(place));
     const proxy = await ScriptedProxy.start();
@@ -77,7 +77,7 @@ describe('a recorder that adopts a damaged spool', function () {
   };
 
   /** Fails for an event that was not recorded like that, for one that came twice, and for one that is missing without a word. */
-  const judge = (proxy: ScriptedProxy, errors: readonly FondacoError[]): keyof typeof OUTCOMES => {
+  const judge = (proxy: ScriptedProxy, errors: readonly FondacoError[]): Outcome => {
     const seen = new Map<string, Set<number>>();
     const note = (series: string, seq: number): void => {
       const seqs = seen.get(series) ?? new Set();
@@ -104,7 +104,8 @@ describe('a recorder that adopts a damaged spool', function () {
   };
 });
 
-const OUTCOMES = { whole: 0, declared: 0, reported: 0 };
+/** All arrived; all arrived or is declared lost; a lost tail, of which no row knew how long it was, is reported. */
+type Outcome = 'whole' | 'declared' | 'reported';
 
 /** Opening once more makes tables of LevelDB's log. */
 async function reopen(directory: string): Promise<void> {
