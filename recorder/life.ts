@@ -67,6 +67,8 @@ const RESERVE = 'reserve';
 const EVIDENCE = 'db.corrupt-';
 /** Damaged things of a component that are kept; they sort by age. */
 const EVIDENCE_MAX = 10;
+/** What LevelDB takes beside the events: logs that are not in tables yet. */
+const OVERHEAD_BYTES = 4 * 1024 * 1024;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** A new life; its directory is only named. */
@@ -296,8 +298,14 @@ export async function reclaim(life: Life): Promise<void> {
   const { journal } = life;
   if (!journal?.isOpen) return;
   await journal.compact();
-  life.garbage = 0;
   await measure(life);
+  // LevelDB leaves the files that a reader looked at meanwhile until the next time.
+  life.garbage = Math.max(0, life.bytes - liveBytes(life) - OVERHEAD_BYTES);
+}
+
+/** What the events take that are kept. */
+export function liveBytes({ journal }: Life): number {
+  return journal ? journal.bytes('urgent') + journal.bytes('normal') : 0;
 }
 
 /** Looks up what the life's directory takes. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { FondacoError } from '../core/errors.ts';
-import { LANES, type Lane } from '../core/lane.ts';
-import { dropOldest, measure, reclaim, type Life } from './life.ts';
+import type { Lane } from '../core/lane.ts';
+import { dropOldest, liveBytes, measure, reclaim, type Life } from './life.ts';
 
 /** Less than that is no room: a spill would be a commit for a handful of events. */
 const ROOM_MIN = 128 * 1024;
@@ -11,6 +11,8 @@ const DROP_SHARE = 1 / 16;
 const RETRY_MS = 1_000;
 /** What the directory takes is looked up again after that, at the next spill. */
 const MEASURE_MS = 5_000;
+/** A compaction that was in vain is not repeated before. */
+const TIDY_MS = 2_000;
 /** Given up room is worth a compaction when it is that much, and that share of what the life takes. */
 const RECLAIM_MIN = 4 * 1024 * 1024;
 const RECLAIM_SHARE = 1 / 4;
@@ -36,6 +38,7 @@ export class SpoolRoom {
   readonly #parts: RoomParts;
   #closedUntil = Number.NEGATIVE_INFINITY;
   #measuredAt = Number.NEGATIVE_INFINITY;
+  #tidiedAt = Number.NEGATIVE_INFINITY;
   #isTold = false;
 
   constructor(parts: RoomParts) {
@@ -73,22 +76,23 @@ export class SpoolRoom {
 
   /** After a trim: compacts what is worth it. True if something was. */
   async tidy(): Promise<boolean> {
+    const now = this.#parts.clock.monotonic();
+    if (now < this.#tidiedAt + TIDY_MS) return false;
     const life = this.#parts.lives().find(({ journal, garbage, bytes }) => {
       return journal?.isOpen && garbage >= Math.max(RECLAIM_MIN, bytes * RECLAIM_SHARE);
     });
-    if (life) await reclaim(life);
-    return life !== undefined;
+    if (!life) return false;
+    this.#tidiedAt = now;
+    await reclaim(life);
+    return true;
   }
 
   get #free(): number {
     return this.#parts.bytesMax - this.bytes;
   }
 
-  /** What the events take that are kept. */
   get #live(): number {
-    let bytes = 0;
-    for (const { journal } of this.#parts.lives()) for (const lane of LANES) bytes += journal?.bytes(lane) ?? 0;
-    return bytes;
+    return this.#parts.lives().reduce((sum, life) => sum + liveBytes(life), 0);
   }
 
   #fits(bytes: number): boolean {

@@ -45,7 +45,7 @@ describe('recorder, on a full disk', function () {
       const proxy = await kit.nobody();
       const recorder = await open(proxy, whenFull);
       recordMany(recorder, 1, 300);
-      await recorder.flush();
+      await until('they are spooled', () => recorder.status().ledger.spooled === 300, 10_000);
       await fillUntilFull(recorder);
       recorder.event('test.Urgent', 'critical', 'fire');
       await proxy.start();
@@ -57,7 +57,7 @@ describe('recorder, on a full disk', function () {
       await until('all is settled', () => recorder.status().ledger.settled + recorder.status().ledger.dropped === recorded, 20_000);
       assertAccounted(proxy, recorder);
       recordMany(recorder, 301, 310);
-      await recorder.flush();
+      await until('it goes on', () => recorder.status().ledger.queued === 0, 10_000);
       assertBalanced(recorder.status());
     });
 
@@ -65,7 +65,7 @@ describe('recorder, on a full disk', function () {
       const proxy = await kit.nobody();
       const recorder = await open(proxy, whenFull);
       for (let n = 0; n < 400; n++) recorder.event('test.Old', 'info', long);
-      await recorder.flush();
+      await until('they are spooled', () => recorder.status().ledger.spooled === 400, 10_000);
       await fillUntilFull(recorder);
       for (let n = 0; n < 2500; n++) {
         recorder.event('test.New', 'info', long);
