@@ -25,11 +25,15 @@ const MEANINGS: readonly (readonly [RegExp, string])[] = [
   [/\bENOENT\b/, 'there is no such socket: is it running, and is that its path?'],
   [/\b(EACCES|EPERM)\b/, 'may this user open that socket?'],
   [/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|Deadline exceeded/i, 'it cannot be reached: is the network up, and no firewall between?'],
-  [/Protocol error|Parse Error|ERR_HTTP2|HTTP status code/i, 'something answers that is no proxy: is that the gRPC address, not the HTTP one?'],
+  [
+    /Protocol error|Parse Error|ERR_HTTP2|HTTP status code/i,
+    'something answers that is no proxy: is that the gRPC address, not the HTTP one?',
+  ],
 ];
 
 function meaningOf(said: string, code: status | undefined): string {
-  if (code === status.UNIMPLEMENTED) return ': something answers that takes no events: is that the gRPC address of a proxy, and of this version?';
+  if (code === status.UNIMPLEMENTED)
+    return ': something answers that takes no events: is that the gRPC address of a proxy, and of this version?';
   const meaning = MEANINGS.find(([words]) => words.test(said))?.[1];
   return meaning === undefined ? '' : `: ${meaning}`;
 }
