@@ -35,15 +35,22 @@ export interface Ask {
 }
 
 /**
- * Asks a proxy and returns its JSON. Waits at most 10 s. Rejects UNAVAILABLE where no proxy answers or its certificate is not trusted, with an AnswerError where it has not got what was asked for or will not do it.
+ * Asks a proxy and returns its JSON. Waits at most 10 s. Rejects UNAVAILABLE where no proxy answers or its certificate is not trusted,
+ * with an AnswerError where it has not got what was asked for or will not do it.
  */
-export async function askProxy<T>(api: Api, path: string, { method = 'GET', body }: Ask = {}): Promise<T> {
+export async function askProxy<T>(api: Api, path: string, ask: Ask = {}): Promise<T> {
+  return JSON.parse(await askProxyText(api, path, ask)) as T;
+}
+
+/** Like `askProxy`, the JSON as it came: what JSON.parse makes of attributes is not always what was recorded. */
+export async function askProxyText(api: Api, path: string, { method = 'GET', body }: Ask = {}): Promise<string> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const answer = await send(api, path, { method, signal, ...(body && { body: JSON.stringify(body) }) });
   const text = await readBody(answer).catch((error: unknown) => {
     throw unreachable(api, error);
   });
-  return parseAnswer(api, path, answer.statusCode ?? 0, text) as T;
+  checkAnswer(api, path, answer.statusCode ?? 0, text);
+  return text;
 }
 
 /**
@@ -61,7 +68,7 @@ export async function openStream(
   try {
     const answer = await send(api, path, { method: 'GET', headers, signal: AbortSignal.any([signal, opening.signal]) });
     const status = answer.statusCode ?? 0;
-    if (status !== 200) parseAnswer(api, path, status, await readBody(answer));
+    if (status !== 200) checkAnswer(api, path, status, await readBody(answer));
     answer.socket.setTimeout(SILENCE_MS, () => answer.destroy(new Error(`nothing came for ${SILENCE_MS / 1000} s`)));
     return answer;
   } finally {
@@ -115,7 +122,7 @@ async function readBody(answer: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function parseAnswer({ url: api, token }: Api, path: string, status: number, body: string): unknown {
+function checkAnswer({ url: api, token }: Api, path: string, status: number, body: string): void {
   let value: unknown;
   try {
     value = JSON.parse(body);
@@ -124,7 +131,7 @@ function parseAnswer({ url: api, token }: Api, path: string, status: number, bod
       cause: error,
     });
   }
-  if (status >= 200 && status < 300) return value;
+  if (status >= 200 && status < 300) return;
   if (status === 401) {
     const got = token === undefined ? 'none was given' : 'the one that was given is not it';
     const hint = '--token-file FILE, FONDACO_TOKEN_FILE or FONDACO_TOKEN gives what is listen.token in its config.';

@@ -1,10 +1,13 @@
 import { Command } from 'commander';
 import { addConfig } from './commands/config.ts';
+import { addDeadLetter } from './commands/dead-letter.ts';
+import { addEvent } from './commands/event.ts';
 import { addLedger } from './commands/ledger.ts';
 import { addProxy } from './commands/proxy.ts';
 import { addRecord } from './commands/record.ts';
 import { addSpool } from './commands/spool.ts';
 import { addStatus } from './commands/status.ts';
+import { addTail } from './commands/tail.ts';
 import { addTls } from './commands/tls.ts';
 import { addWriter } from './commands/writer.ts';
 import { EXIT_HELP } from './exit.ts';
@@ -29,6 +32,7 @@ ${EXIT_HELP}`,
     )
     .showHelpAfterError('(fondaco --help lists what there is)')
     .exitOverride();
-  for (const add of [addProxy, addRecord, addStatus, addLedger, addWriter, addSpool, addConfig, addTls]) add(program, version);
+  for (const add of [addProxy, addRecord, addStatus, addTail, addEvent, addWriter, addDeadLetter, addLedger, addConfig, addTls])
+    add(program, version);
   return program;
 }

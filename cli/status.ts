@@ -1,67 +1,135 @@
-import { LANES } from '../core/lane.ts';
-import type { FeedStatus } from '../dispatcher/feed.ts';
+import { setTimeout as wait } from 'node:timers/promises';
+import { asError, isFondacoError } from '../core/errors.ts';
 import type { ProxyStatus } from '../proxy/status.ts';
 import { visible } from '../writers/console-line.ts';
 import { askProxy, type Api } from './api.ts';
-import { EXIT } from './exit.ts';
-import { age, count, print, printJson, table } from './text.ts';
+import { EXIT, ExitError } from './exit.ts';
+import { age, count, cut, paint, plural, print, printJson, type Screen } from './text.ts';
+import { isTroubled, troubleLines, nextStep, writerTable, type WriterView } from './writer-view.ts';
+
+export type StatusView = Omit<ProxyStatus, 'writers'> & { readonly writers: readonly WriterView[] };
+
+const WATCH_MS = 2000;
 
 /** One screen for three in the morning. Exits 1 if anything is stuck or lost. */
 export async function showStatus(api: Api, isJson: boolean): Promise<void> {
-  const status = await askProxy<ProxyStatus>(api, '/v1/status');
+  const status = await askProxy<StatusView>(api, '/v1/status');
   if (isJson) printJson(status);
-  else print(statusScreen(status));
+  else print(statusScreen(status, process.stdout));
   if (needsAttention(status)) process.exitCode = EXIT.attention;
 }
 
+/** The same screen again and again, on a terminal, until Ctrl-C. Rejects with exit code 64 off a terminal. */
+export async function watchStatus(api: Api): Promise<void> {
+  const { stdout } = process;
+  if (!stdout.isTTY) throw new ExitError(EXIT.usage, '--watch needs a terminal; without it status can be run again and again');
+  const stop = new AbortController();
+  const stopped = (): void => stop.abort();
+  process.once('SIGINT', stopped).once('SIGTERM', stopped);
+  while (!stop.signal.aborted) {
+    const screen = await screenOrProblem(api, { ...screenOf(stdout), rows: stdout.rows - 1 });
+    stdout.write(`\u001b[H${screen.replaceAll('\n', '\u001b[K\n')}\u001b[K\u001b[J\n`); // home, then line by line: no flicker
+    await wait(WATCH_MS, undefined, { signal: stop.signal }).catch(() => undefined);
+  }
+}
+
+function screenOf({ isTTY, columns, rows }: NodeJS.WriteStream): Screen {
+  return { isTTY, columns, rows };
+}
+
+async function screenOrProblem(api: Api, screen: Screen): Promise<string> {
+  try {
+    return statusScreen(await askProxy<StatusView>(api, '/v1/status'), screen);
+  } catch (error) {
+    if (!isFondacoError(error, 'UNAVAILABLE') && !(error instanceof ExitError)) throw error;
+    return isFondacoError(error) ? error.text : asError(error).message;
+  }
+}
+
 /** True if a writer does not deliver, something was lost, or the books do not balance. */
-export function needsAttention({ isReady, isBalanced, lost, dropped, unreported, writers }: ProxyStatus): boolean {
-  return (
-    !isReady || !isBalanced || lost + dropped + unreported > 0 || writers.some(({ state, dead }) => state !== 'delivering' || dead > 0)
-  );
+export function needsAttention({ isReady, isBalanced, lost, dropped, unreported, writers }: StatusView): boolean {
+  return !isReady || !isBalanced || lost + dropped + unreported > 0 || writers.some(isTroubled);
 }
 
-export function statusScreen(status: ProxyStatus): string {
-  const { accepted } = status;
-  const total = accepted.urgent + accepted.normal;
-  const lines = [
-    `site      ${status.site}    fondaco ${status.version}, up ${age(status.uptimeMs)} (since ${status.startedAt})`,
-    `ingest    ${status.isReady ? 'ready' : 'NOT READY: the journal takes nothing'}`,
-    `accepted  ${count(total)} events (${count(accepted.urgent)} urgent), ${count(status.acceptedSinceStart)} since the start`,
-    `rejected  ${count(status.rejected)}`,
-    `lost      ${status.lost === 0 ? '0' : `${count(status.lost)}: see the loss notices`}`,
-    `dropped   ${status.dropped === 0 ? '0' : `${count(status.dropped)} that a writer will not get: see the loss notices`}`,
-    `ledger    ${status.isBalanced ? 'balanced' : 'DOES NOT BALANCE: see fondaco ledger show'}`,
-    '',
-    status.writers.length === 0 ? 'no writers: events are kept, nothing is delivered' : writersTable(status.writers),
+/**
+ * The screen as text, without an end. On a terminal it keeps to its columns, and for up to 8 writers to 24 rows: what does not fit of the
+ * problems is counted, and `writer list` has it. Anywhere else nothing is cut.
+ */
+export function statusScreen(status: StatusView, screen: Screen = {}): string {
+  const columns = screen.isTTY === true ? (screen.columns ?? 80) : Infinity;
+  const rows = screen.isTTY === true ? (screen.rows ?? 24) : Infinity;
+  const { writers } = status;
+  const head = headLines(status).map((line) => cut(line, columns));
+  const table = writers.length === 0 ? 'no writers: events are kept, nothing is delivered' : writerTable(writers, columns);
+  const lines = [...head, '', ...table.split('\n')];
+  const blocks = problemBlocks(status).map((block) => block.map((line) => cut(line, columns)));
+  return [...lines, ...fitting(blocks, rows - lines.length - 1)].join('\n');
+}
+
+function headLines(status: StatusView): string[] {
+  const { accepted, isReady, isBalanced, rejected, lost, dropped, unreported, windows } = status;
+  const alarm = (text: string, isWrong: boolean): string => (isWrong ? paint('red', text) : text);
+  return [
+    `site      ${visible(status.site)}    fondaco ${visible(status.version)}, up ${age(status.uptimeMs)} (since ${visible(status.startedAt)})`,
+    `ingest    ${isReady ? 'ready' : alarm('NOT READY: the journal takes nothing', true)}`,
+    `accepted  ${count(accepted.urgent + accepted.normal)} events (${count(accepted.urgent)} urgent), ${count(status.acceptedSinceStart)} since the start`,
+    `rejected  ${count(rejected)}    ${alarm(`lost ${count(lost)}`, lost > 0)}    ${alarm(`dropped ${count(dropped)}`, dropped > 0)}` +
+      (unreported > 0 ? `    ${alarm(`unreported ${count(unreported)}`, true)}` : ''),
+    `ledger    ${isBalanced ? 'balanced' : alarm('DOES NOT BALANCE', true)}, ${plural(windows.open, 'open window')}`,
   ];
-  return lines.join('\n');
 }
 
-function writersTable(writers: readonly FeedStatus[]): string {
-  const rows = writers.map((writer) => {
-    const { lanes } = writer;
-    const oldest = Math.max(...LANES.map((lane) => (lanes[lane].pending > 0 ? lanes[lane].oldestAgeMs : 0)));
-    const next = Math.min(...LANES.map((lane) => (lanes[lane].attempts > 0 ? lanes[lane].nextAttemptInMs : Infinity)));
-    return [
-      writer.name,
-      writer.state,
-      count(lanes.urgent.pending),
-      count(lanes.normal.pending),
-      oldest === 0 ? '-' : age(oldest),
-      count(writer.dead),
-      writer.state === 'suspended' ? 'resume it' : Number.isFinite(next) && writer.state !== 'delivering' ? age(next) : '-',
-    ];
-  });
-  const errors = writers
-    .filter(({ state, dead, lastError }) => (state !== 'delivering' || dead > 0) && lastError !== undefined)
-    .map(lastError);
-  const head = ['writer', 'state', 'urgent pending', 'normal pending', 'oldest', 'dead', 'next attempt'];
-  return [table(head, rows, 2), ...(errors.length === 0 ? [] : ['', ...errors])].join('\n');
+/** Each problem with what to type next, the worst first. */
+function problemBlocks({ isReady, isBalanced, lost, dropped, unreported, writers }: StatusView): string[][] {
+  const blocks: string[][] = [];
+  if (!isReady)
+    blocks.push([
+      'ingest: the disk is full or fails, agents keep events in their spools',
+      `  ${step('fondaco doctor; the log of the proxy says why')}`,
+    ]);
+  if (!isBalanced) blocks.push(['the books do not balance: a bug, or a damaged store', `  ${step('fondaco ledger verify')}`]);
+  if (lost > 0)
+    blocks.push([
+      `${plural(lost, 'event')} lost before the journal: the notices say which`,
+      `  ${step('fondaco event list --type fondaco.Loss')}`,
+    ]);
+  if (dropped > 0)
+    blocks.push([
+      `${plural(dropped, 'event')} that a writer will never get: the notices say which`,
+      `  ${step('fondaco ledger show; fondaco event list --type fondaco.Loss')}`,
+    ]);
+  if (unreported > 0) blocks.push([`${plural(unreported, 'recurrence')} that no summary counts`, `  ${step('fondaco ledger show')}`]);
+  const troubled = writers.filter(isTroubled).sort((a, b) => rank(a) - rank(b));
+  return [...blocks, ...troubled.map(writerBlock)];
 }
 
-function lastError({ name, lastError }: FeedStatus): string {
-  const { message = '', answer = '' } = lastError ?? {};
-  const short = answer.length > 200 ? `${answer.slice(0, 200)}…` : answer;
-  return `${name}: ${visible(message)}${short === '' ? '' : `\n  it answered: ${visible(short)}`}`;
+function writerBlock(writer: WriterView): string[] {
+  const todo = nextStep(writer);
+  return [...troubleLines(writer), ...(todo === undefined ? [] : [`  ${step(todo)}`])];
+}
+
+const RANKS = ['refused', 'suspended', 'paused', 'delivering', 'retrying'];
+
+function rank({ state }: WriterView): number {
+  return RANKS.indexOf(state);
+}
+
+function step(text: string): string {
+  return `${paint('bold', '→')} ${text}`;
+}
+
+/** Blank line, blocks; at most `rows` in all. */
+function fitting(blocks: readonly string[][], rows: number): string[] {
+  if (blocks.length === 0) return [];
+  const lines = [''];
+  for (const [i, block] of blocks.entries()) {
+    const left = blocks.length - i;
+    const reserve = left > 1 ? 1 : 0;
+    if (lines.length + block.length + reserve > rows && i > 0) {
+      lines.push(`… and ${plural(left, 'more problem')}: fondaco writer list`);
+      break;
+    }
+    lines.push(...block);
+  }
+  return lines;
 }

@@ -1,5 +1,7 @@
 /** What tables and screens are made of. */
+import { stripVTControlCharacters, styleText } from 'node:util';
 import Table from 'cli-table3';
+import { HIDDEN } from '../writers/console-line.ts';
 
 /** Columns under a heading, without lines or colours, so that `awk` can read them too. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[], rightFrom = head.length): string {
@@ -48,7 +50,71 @@ export function print(text: string): void {
 
 /** JSON for `--json`. */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value, null, 2));
+  print(terminalJson(JSON.stringify(value, null, 2)));
+}
+
+/** The same JSON in a form that a terminal can take: hidden characters, which can only be within strings, as escapes. As it is for a pipe. */
+export function terminalJson(json: string, isTerminal = process.stdout.isTTY): string {
+  return isTerminal ? json.replace(HIDDEN, (char) => (/[\t\n\r]/.test(char) ? char : escaped(char))) : json;
+}
+
+function escaped(char: string): string {
+  return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+export type Style = Parameters<typeof styleText>[0];
+
+/** Colours text on a terminal that has colours and no NO_COLOR (no-color.org); leaves it alone anywhere else. */
+export function paint(style: Style, text: string, stream: Screen = process.stdout): string {
+  return isColored(stream) ? styleText(style, text, { validateStream: false }) : text;
+}
+
+/** A terminal, or what stands for one. */
+export interface Screen {
+  readonly isTTY?: boolean;
+  readonly columns?: number;
+  readonly rows?: number;
+  hasColors?(): boolean;
+}
+
+export function isColored(stream: Screen = process.stdout, env: Readonly<Record<string, string | undefined>> = process.env): boolean {
+  return stream.isTTY === true && (env.NO_COLOR ?? '') === '' && (stream.hasColors?.() ?? true);
+}
+
+/** `1.5 GiB`, `640 B`: one decimal at most. */
+export function bytes(value: number): string {
+  const power = value < 1024 ? 0 : Math.min(Math.floor(Math.log2(value) / 10), UNITS.length - 1);
+  return `${Number((value / 1024 ** power).toFixed(1))} ${UNITS[power]}`;
+}
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
+
+/** `1 event`, `2 events`. */
+export function plural(value: number, noun: string, many = `${noun}s`): string {
+  return `${count(value)} ${value === 1 ? noun : many}`;
+}
+
+/** Cut to `columns` with an ellipsis, colours lost if it must be cut; Infinity leaves it as it is. For text without hidden characters but ours. */
+export function cut(painted: string, columns: number): string {
+  const text = stripVTControlCharacters(painted);
+  let width = 0;
+  let fits = '';
+  for (const { segment } of GRAPHEMES.segment(text)) {
+    width += WIDE.test(segment) ? 2 : 1;
+    if (width > columns) return `${fits}…`;
+    if (width < columns) fits += segment; // leaves room for the ellipsis
+  }
+  return painted;
+}
+
+const GRAPHEMES = new Intl.Segmenter();
+/** Takes two columns: emoji, and what Unicode calls East Asian wide, near enough. */
+const WIDE =
+  /\p{Emoji_Presentation}|[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6\u{20000}-\u{3FFFD}]/u;
+
+/** Columns for text on stdout: of the terminal; without end off a terminal. */
+export function screenColumns({ isTTY, columns }: Screen = process.stdout): number {
+  return isTTY === true ? (columns ?? 80) : Infinity;
 }
 
 const EDGES = [

@@ -1,9 +1,48 @@
-import { askProxy, type Api } from './api.ts';
-import { print, printJson } from './text.ts';
+import { visible } from '../writers/console-line.ts';
+import { AnswerError, askProxy, type Api } from './api.ts';
+import { EXIT, ExitError } from './exit.ts';
+import { print, printJson, screenColumns } from './text.ts';
+import { isTroubled, troubleLines, nextStep, writerTable, type WriterView } from './writer-view.ts';
 
-/** Resumes a writer. Rejects UNAVAILABLE where no proxy answers, or it has no writer of that name. */
-export async function resumeWriter(name: string, api: Api, isJson: boolean): Promise<void> {
-  const answer = await askProxy<object>(api, `/v1/writers/${encodeURIComponent(name)}/resume`, { method: 'POST' });
+/** All writers, with what the troubled ones said last and what to do about it. */
+export async function listWriters(api: Api, isJson: boolean): Promise<void> {
+  const { writers } = await askProxy<{ writers: WriterView[] }>(api, '/v1/writers');
+  if (isJson) printJson({ writers });
+  else print(writerList(writers, screenColumns()));
+}
+
+export function writerList(writers: readonly WriterView[], columns: number): string {
+  if (writers.length === 0) return 'no writers: events are kept, nothing is delivered';
+  const kinds = writers.map(({ kind = '-' }) => visible(kind));
+  const lines = [writerTable(writers, columns - 2 - Math.max(...kinds.map(({ length }) => length), 4), kinds)];
+  for (const writer of writers.filter(isTroubled)) {
+    const step = nextStep(writer);
+    lines.push('', ...troubleLines(writer), ...(step === undefined ? [] : [`  what to do: ${step}`]));
+  }
+  return lines.join('\n');
+}
+
+const DONE = { pause: 'is paused, everything is kept for it', resume: 'is resumed; fondaco status tells how it goes' } as const;
+
+/** Pauses or resumes. Rejects with exit code 64 and the names there are, where there is no writer of that name. */
+export async function changeWriter(change: 'pause' | 'resume', name: string, api: Api, isJson: boolean): Promise<void> {
+  const answer = await withKnownWriters(api, name, () =>
+    askProxy<object>(api, `/v1/writers/${encodeURIComponent(name)}/${change}`, { method: 'POST' }),
+  );
   if (isJson) printJson(answer);
-  else print(`writer ${name} is resumed; fondaco status tells how it goes`);
+  else print(`writer ${visible(name)} ${DONE[change]}`);
+}
+
+/** Asks about a writer; where there is none of that name, says which there are and exits 64. */
+export async function withKnownWriters<T>(api: Api, name: string, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!(error instanceof AnswerError) || error.status !== 404) throw error;
+    const { writers } = await askProxy<{ writers: WriterView[] }>(api, '/v1/status');
+    const known = writers.map((writer) => writer.name);
+    if (known.includes(name)) throw error;
+    const expected = known.length === 0 ? 'there are none' : `there are ${known.join(', ')}`;
+    throw new ExitError(EXIT.usage, visible(`there is no writer called ${JSON.stringify(name)}, ${expected}`), error);
+  }
 }

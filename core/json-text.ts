@@ -19,6 +19,21 @@ export function findMember(text: string, name: string): string {
   return found;
 }
 
+/** The texts of the items of a list; none for anything else. */
+export function listItems(text: string): string[] {
+  const items: string[] = [];
+  let at = skipSpace(text, 0);
+  if (text[at] !== '[') return items;
+  at = skipSpace(text, at + 1);
+  while (at < text.length && text[at] !== ']') {
+    const end = skipValue(text, at);
+    items.push(text.slice(at, end));
+    at = skipSpace(text, end);
+    if (text[at] === ',') at = skipSpace(text, at + 1);
+  }
+  return items;
+}
+
 /** The first number in the text that is written as an integer and lies beyond 2^53, as it is written. */
 export function firstUnsafeInteger(text: string): string | undefined {
   if (!/\d{16}/.test(text)) return undefined;

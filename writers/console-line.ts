@@ -44,7 +44,7 @@ export function consoleLine(event: LineEvent, isColored: boolean): string {
  * What would move the cursor, change colours, or turn the reading direction: C0 and C1 controls, line and paragraph separators, and
  * the invisible formatting characters (zero width, BOM, bidirectional overrides).
  */
-const HIDDEN = /[\p{Cc}\p{Zl}\p{Zp}\u{AD}\u{61C}\u{200B}-\u{200F}\u{202A}-\u{202E}\u{2060}-\u{206F}\u{FEFF}]/gu;
+export const HIDDEN = /[\p{Cc}\p{Zl}\p{Zp}\u{AD}\u{61C}\u{200B}-\u{200F}\u{202A}-\u{202E}\u{2060}-\u{206F}\u{FEFF}]/gu;
 const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\u{1b}': '\\e' };
 /** Joins emoji; moves nothing. */
 const JOINER = '\u{200d}';

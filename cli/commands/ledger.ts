@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { addNoun, apiOf, withApiAndJson, withExamples, type ApiFlags } from './options.ts';
+import { addNoun, apiOf, defaultVerb, withApiAndJson, withExamples, type ApiFlags } from './options.ts';
 
 export function addLedger(to: Command): void {
   const ledger = addNoun(to, 'ledger', 'the counts that must balance');
-  const show = ledger.command('show', { isDefault: true }).description('per writer and lane; exits 1 if they do not balance');
+  const show = defaultVerb(ledger, 'show').description('per writer and lane; exits 1 if they do not balance');
   withExamples(withApiAndJson(show), 'fondaco ledger show', 'fondaco ledger show --json --api http://10.0.0.7:7071').action(
     async (flags: ApiFlags) => {
       const { showLedger } = await import('../ledger.ts');

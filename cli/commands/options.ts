@@ -39,6 +39,19 @@ export function addNoun(to: Command, name: string, description: string): Command
   return to.command(name).alias(`${name}s`).description(description);
 }
 
+/** The verb that a bare noun means, without arguments. What is none of the noun's verbs ends here, too, and gets the list of them. */
+export function defaultVerb(noun: Command, name: string): Command {
+  return noun
+    .command(name, { isDefault: true })
+    .allowExcessArguments()
+    .hook('preAction', (_noun, verb) => {
+      const [extra] = verb.args;
+      if (extra === undefined) return;
+      const verbs = noun.commands.map((command) => command.name()).join(', ');
+      verb.error(`error: '${extra}' is no verb of ${noun.name()}, which has ${verbs}; and ${name} takes no arguments`);
+    });
+}
+
 /** Lines under `Examples:`. */
 export function withExamples(verb: Command, ...examples: readonly string[]): Command {
   return verb.addHelpText('after', `\nExamples:\n${examples.map((example) => `  ${example}`).join('\n')}`);

@@ -1,6 +1,6 @@
 import { assert } from 'chai';
 import fc from 'fast-check';
-import { findMember, firstUnsafeInteger } from '../../core/json-text.ts';
+import { findMember, firstUnsafeInteger, listItems } from '../../core/json-text.ts';
 
 describe('json-text', () => {
   describe('findMember', () => {
@@ -81,5 +81,14 @@ describe('json-text', () => {
         }),
       );
     });
+  });
+});
+
+describe('listItems', () => {
+  it('gives the items of a list as they are written', () => {
+    assert.deepEqual(listItems(' [ {"a":[1,"],"]} , -0.0,"\\"]", [] ,null ] '), ['{"a":[1,"],"]}', '-0.0', '"\\"]"', '[]', 'null']);
+    assert.deepEqual(listItems('[]'), []);
+    assert.deepEqual(listItems('{"a":1}'), []);
+    assert.deepEqual(listItems(''), []);
   });
 });

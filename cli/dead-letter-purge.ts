@@ -1,0 +1,36 @@
+import { askProxy, type Api } from './api.ts';
+import { confirm } from './confirm.ts';
+import { choose, type Choice, type ChosenLetters } from './dead-letter-view.ts';
+import { plural, print, printJson } from './text.ts';
+import { withKnownWriters } from './writer.ts';
+
+export interface PurgeFlags extends ChosenLetters {
+  readonly yes?: boolean;
+}
+
+/** Destroys dead letters, after asking. Rejects with exit code 64 for what names nothing, and for no answer where there is no terminal. */
+export async function purgeDeadLetters(api: Api, given: readonly string[], { all, yes, json }: PurgeFlags): Promise<void> {
+  const choices = await choose(api, given, all === true);
+  const isSure = choices.length === 0 || yes === true || (await confirm(whatIsDestroyed(choices)));
+  if (!isSure) {
+    print('nothing was destroyed');
+    return;
+  }
+  const purged = [];
+  for (const { writer, ids } of choices) {
+    const body = { writer, ...(ids && { ids }) };
+    const answer = await withKnownWriters(api, writer, async () =>
+      askProxy<{ purged: number }>(api, '/v1/dead-letters/purge', { method: 'POST', body }),
+    );
+    purged.push({ writer, purged: answer.purged });
+    if (json !== true) print(`purged ${plural(answer.purged, 'dead letter')} of ${writer}`);
+  }
+  if (json === true) printJson({ purged });
+  else if (choices.length === 0) print('no dead letters');
+}
+
+/** `This destroys 12 dead letters of ops …`. */
+export function whatIsDestroyed(choices: readonly Choice[]): string {
+  const parts = choices.map(({ writer, ids, count }) => `${ids ? '' : 'all '}${plural(count, 'dead letter')} of ${writer}`);
+  return `This destroys ${parts.join(' and ')}: they will never be delivered, and the ledger counts them as dropped.`;
+}

@@ -1,0 +1,103 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { Presets, SingleBar } from 'cli-progress';
+import { isFondacoError } from '../core/errors.ts';
+import { visible } from '../writers/console-line.ts';
+import { askProxy, type Api } from './api.ts';
+import { choose, errorText, type Choice, type ChosenLetters, type ReplayView } from './dead-letter-view.ts';
+import { replayLine } from './dead-letter.ts';
+import { EXIT, ExitError } from './exit.ts';
+import { print, printJson } from './text.ts';
+import { withKnownWriters } from './writer.ts';
+
+const LOOK_MS = 250;
+
+export interface ReplayFlags extends ChosenLetters {
+  readonly detach?: boolean;
+}
+
+/**
+ * Has dead letters delivered again, writer by writer, and waits for it unless `detach`; the proxy goes on when nobody waits. Exits 1 if some died
+ * again or a replay stopped. Rejects with exit code 64 for what names nothing, 69 if a replay of the writer is under way.
+ */
+export async function replayDeadLetters(api: Api, given: readonly string[], { all, detach, json }: ReplayFlags): Promise<void> {
+  const choices = await choose(api, given, all === true);
+  const replays: ReplayView[] = [];
+  for (const choice of choices) {
+    const started = await startReplay(api, choice);
+    const isWaitedFor = detach !== true && started.state !== 'done';
+    if (isWaitedFor) process.stderr.write(`${replayLine(started)} (Ctrl-C leaves it to the proxy)\n`);
+    const replay = isWaitedFor ? await watchReplay(api, started) : started;
+    replays.push(replay);
+    if (json !== true) print(replayLine(replay));
+  }
+  if (json === true) printJson({ replays });
+  else if (choices.length === 0) print('no dead letters');
+  const isAnyLeft = replays.some(({ deadAgain, state }) => deadAgain > 0 || state === 'stopped');
+  if (isAnyLeft) process.exitCode = EXIT.attention;
+}
+
+async function startReplay(api: Api, { writer, ids }: Choice): Promise<ReplayView> {
+  const body = { writer, ...(ids && { ids }) };
+  const { replay } = await withKnownWriters(api, writer, async () =>
+    askProxy<{ replay: ReplayView }>(api, '/v1/dead-letters/replay', { method: 'POST', body }),
+  );
+  return replay;
+}
+
+/** Resolves when it is done or stopped. A proxy that is away for a while is asked again. */
+async function watchReplay(api: Api, started: ReplayView): Promise<ReplayView> {
+  const bar = openBar(started.total);
+  let told = '';
+  const tell = (text: string): void => {
+    if (text !== told) bar.above(`fondaco: ${text}\n`);
+    told = text;
+  };
+  try {
+    for (;;) {
+      const replay = await findReplay(api, started, tell);
+      if (replay) bar.update(replay.delivered + replay.deadAgain);
+      if (replay?.state === 'done' || replay?.state === 'stopped') return replay;
+      if (replay?.state === 'waiting')
+        tell(`${visible(replay.writer)} takes nothing at the moment, waiting: ${errorText(replay.lastError)}`);
+      await wait(LOOK_MS);
+    }
+  } finally {
+    bar.stop();
+  }
+}
+
+async function findReplay(api: Api, { series, writer }: ReplayView, tell: (text: string) => void): Promise<ReplayView | undefined> {
+  try {
+    const { replays } = await askProxy<{ replays: ReplayView[] }>(api, '/v1/replays');
+    const found = replays.find((replay) => replay.series === series);
+    if (found) return found;
+  } catch (error) {
+    if (!isFondacoError(error, 'UNAVAILABLE')) throw error;
+    tell(`${error.text.split('\n')[0] ?? ''}; the replay goes on when it is back`);
+    return undefined;
+  }
+  throw new ExitError(
+    EXIT.unavailable,
+    `the proxy no longer knows this replay; fondaco dead-letter list ${visible(writer)} shows what is left`,
+  );
+}
+
+interface Bar {
+  update(done: number): void;
+  above(line: string): void;
+  stop(): void;
+}
+
+/** On a terminal only. */
+function openBar(total: number): Bar {
+  const { stderr } = process;
+  if (!stderr.isTTY) return { update: () => undefined, above: (line) => void stderr.write(line), stop: () => undefined };
+  const format = 'replaying {bar} {percentage} %  {value}/{total}';
+  const bar = new SingleBar({ stream: stderr, format, hideCursor: false, linewrap: true, clearOnComplete: true }, Presets.shades_classic);
+  bar.start(total, 0);
+  return {
+    update: (done) => bar.update(done),
+    above: (line) => void stderr.write(`\r\u001b[K${line}`),
+    stop: () => bar.stop(),
+  };
+}

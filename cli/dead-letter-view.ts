@@ -1,0 +1,108 @@
+/** Dead letters and replays as the HTTP surface shows them, and how a command line names them. */
+import type { Lane } from '../core/lane.ts';
+import { visible } from '../writers/console-line.ts';
+import { askProxy, type Api } from './api.ts';
+import { checkEventView, type EventView } from './event-view.ts';
+import { EXIT, ExitError } from './exit.ts';
+import type { WriterView } from './writer-view.ts';
+
+export interface DeadLetterView {
+  /** `<writer>/<lane>/<position>`. */
+  readonly id: string;
+  readonly writer: string;
+  readonly lane: Lane;
+  readonly position: number;
+  /** When it died: RFC 3339. */
+  readonly at: string;
+  readonly reason: string;
+  /** The destination's status, such as `422`, and what it answered. */
+  readonly status?: string;
+  readonly answer?: string;
+  readonly attempts: number;
+  readonly event: EventView;
+}
+
+export interface ReplayView {
+  readonly writer: string;
+  /** Names the replay: its delivery series. */
+  readonly series: string;
+  /** waiting: the destination takes nothing at the moment; it goes on by itself. stopped: it does not. */
+  readonly state: 'running' | 'waiting' | 'done' | 'stopped';
+  readonly total: number;
+  readonly delivered: number;
+  readonly deadAgain: number;
+  readonly startedAt: string;
+  readonly lastError?: unknown;
+}
+
+export interface DeadLetterPage {
+  readonly deadLetters: readonly DeadLetterView[];
+  readonly next?: string;
+}
+
+/** Which dead letters a verb is about: `writer/lane/position`, or with `--all` names of writers. */
+export interface ChosenLetters {
+  readonly all?: boolean;
+  readonly json?: boolean;
+}
+
+/** Dead letters of one writer; without ids all that there are. */
+export interface Choice {
+  readonly writer: string;
+  readonly ids?: readonly string[];
+  readonly count: number;
+}
+
+const ID = /^([a-z0-9-]{1,63})\/(?:urgent|normal)\/\d{1,16}$/;
+
+/** The path of a dead letter on the HTTP surface. Throws with exit code 64 for what is no id. */
+export function deadLetterPath(id: string): string {
+  checkId(id);
+  return `/v1/dead-letters/${id}`;
+}
+
+/** What was chosen, by writer. Rejects with exit code 64 for what names nothing. */
+export async function choose(api: Api, given: readonly string[], all: boolean): Promise<Choice[]> {
+  if (all) return chooseAll(api, given);
+  if (given.length === 0) throw new ExitError(EXIT.usage, 'give ids (fondaco dead-letter list shows them), or --all');
+  const byWriter = new Map<string, Set<string>>();
+  for (const id of given) {
+    const writer = checkId(id);
+    byWriter.set(writer, (byWriter.get(writer) ?? new Set()).add(id));
+  }
+  return [...byWriter].map(([writer, ids]) => ({ writer, ids: [...ids], count: ids.size }));
+}
+
+async function chooseAll(api: Api, names: readonly string[]): Promise<Choice[]> {
+  const { writers } = await askProxy<{ writers: WriterView[] }>(api, '/v1/status');
+  const known = writers.map(({ name }) => name);
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    const expected = known.length === 0 ? 'there are none' : `there are ${known.join(', ')}`;
+    throw new ExitError(EXIT.usage, visible(`with --all only names of writers: there is no ${JSON.stringify(unknown)}, ${expected}`));
+  }
+  return writers
+    .filter(({ name, dead }) => dead > 0 && (names.length === 0 || names.includes(name)))
+    .map(({ name, dead }) => ({ writer: name, count: dead }));
+}
+
+function checkId(id: string): string {
+  const [, writer] = ID.exec(id) ?? [];
+  if (writer !== undefined) return writer;
+  const advice = /^[a-z0-9-]{1,63}$/.test(id) ? `; --all ${id} for all that writer ${id} has` : '; fondaco dead-letter list shows them';
+  throw new ExitError(EXIT.usage, `an id must be writer/lane/position, such as ops/normal/17, got ${visible(JSON.stringify(id))}${advice}`);
+}
+
+/** Rejects UNAVAILABLE if they are no dead letters: they come from the network. */
+export function checkDeadLetters(letters: readonly DeadLetterView[]): readonly DeadLetterView[] {
+  for (const letter of letters) checkEventView(letter.event);
+  return letters;
+}
+
+/** The failure of a replay or a writer, for people. */
+export function errorText(error: unknown): string {
+  if (typeof error === 'string') return visible(error);
+  const { message, answer } = (error ?? {}) as { message?: unknown; answer?: unknown };
+  const answered = typeof answer === 'string' && answer !== '' ? `; it answered: ${answer.slice(0, 200)}` : '';
+  return typeof message === 'string' ? visible(message + answered) : 'no reason given';
+}

@@ -1,0 +1,73 @@
+/** A writer as /v1/status and /v1/writers show it, for people. */
+import { LANES } from '../core/lane.ts';
+import type { FeedStatus } from '../dispatcher/feed.ts';
+import { visible } from '../writers/console-line.ts';
+import { age, count, cut, paint, table, type Style } from './text.ts';
+
+export type WriterView = Omit<FeedStatus, 'state' | 'deadBytes'> & { readonly state: string; readonly kind?: string };
+
+const HEAD = ['writer', 'state', 'urgent', 'normal', 'oldest', 'dead', 'tries', 'next'];
+const STYLES: Readonly<Record<string, Style>> = { delivering: 'green', retrying: 'yellow', paused: 'yellow' };
+const ANSWER_CHARS_MAX = 200;
+
+/** True for one that does not deliver, or has given something up. */
+export function isTroubled({ state, dead }: WriterView): boolean {
+  return state !== 'delivering' || dead > 0;
+}
+
+/** One line each: state, pending per lane, age of the oldest, dead letters, failed attempts in a row, time to the next. */
+export function writerTable(writers: readonly WriterView[], columns: number, extra: readonly string[] = []): string {
+  const rows = writers.map((writer) => row(writer));
+  const others = HEAD.slice(1).map((name, i) => Math.max(name.length, ...rows.map((cells) => cells[i + 1]!.length)) + 2);
+  const room = columns - others.reduce((sum, width) => sum + width, 0);
+  const painted = rows.map(([name = '', state = '', ...rest], i) => [
+    cut(name, Math.max(room, 8)),
+    paint(STYLES[state] ?? 'red', state),
+    ...rest.map((cell, column) => (HEAD[column + 2] === 'dead' && writers[i]!.dead > 0 ? paint('red', cell) : cell)),
+    ...(extra.length > 0 ? [extra[i] ?? ''] : []),
+  ]);
+  return table([...HEAD, ...(extra.length > 0 ? ['kind'] : [])], painted, 2);
+}
+
+function row(writer: WriterView): string[] {
+  const { name, state, dead, lanes } = writer;
+  const oldestMs = Math.max(...LANES.map((lane) => (lanes[lane].pending > 0 ? lanes[lane].oldestAgeMs : 0)));
+  const tries = Math.max(...LANES.map((lane) => lanes[lane].attempts));
+  const waiting = LANES.filter((lane) => lanes[lane].attempts > 0).map((lane) => lanes[lane].nextAttemptInMs);
+  const isWaiting = waiting.length > 0 && (state === 'retrying' || state === 'refused');
+  return [
+    visible(name),
+    visible(state),
+    count(lanes.urgent.pending),
+    count(lanes.normal.pending),
+    oldestMs === 0 ? '-' : age(oldestMs),
+    count(dead),
+    tries === 0 ? '-' : count(tries),
+    isWaiting ? age(Math.max(0, Math.min(...waiting))) : '-',
+  ];
+}
+
+/** What is to be said of a troubled writer: its last failure, and the answer if there was one. */
+export function troubleLines({ name, state, pausedSince, lastError }: WriterView): string[] {
+  if (state === 'paused') return [`${visible(name)}: paused by hand since ${visible(pausedSince ?? '?')}, everything is kept for it`];
+  if (!lastError) return [`${visible(name)}: ${visible(state)}`];
+  const { message, answer = '' } = lastError;
+  const short = answer.length > ANSWER_CHARS_MAX ? `${answer.slice(0, ANSWER_CHARS_MAX)}…` : answer;
+  return [`${visible(name)}: ${visible(message)}`, ...(short === '' ? [] : [`  it answered: ${visible(short)}`])];
+}
+
+/** What to type next; nothing for a writer that needs nobody. */
+export function nextStep({ name, state, dead }: WriterView): string | undefined {
+  const letters = dead > 0 ? `fondaco dead-letter list ${visible(name)}` : undefined;
+  switch (state) {
+    case 'refused':
+      return `mend its settings or the destination's, then fondaco writer resume ${visible(name)}`;
+    case 'suspended':
+    case 'paused':
+      return `fondaco writer resume ${visible(name)}`;
+    case 'delivering':
+      return letters;
+    default:
+      return letters ?? 'nothing: it is tried again, everything is kept';
+  }
+}

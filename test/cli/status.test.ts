@@ -1,0 +1,126 @@
+import { assert } from 'chai';
+import { needsAttention, statusScreen, type StatusView } from '../../cli/status.ts';
+import { writerList } from '../../cli/writer.ts';
+import type { WriterView } from '../../cli/writer-view.ts';
+
+const TERMINAL = { isTTY: true, columns: 80, rows: 24 };
+const lane = { pending: 0, oldestAgeMs: 0, attempts: 0, nextAttemptInMs: 0, series: '0199', seq: 7 };
+
+function writer(name: string, more: Partial<WriterView> = {}): WriterView {
+  return { name, kind: 'http', state: 'delivering', dead: 0, lanes: { urgent: lane, normal: lane }, ...more };
+}
+
+function status(more: Partial<StatusView> = {}): StatusView {
+  return {
+    site: 'plant-7',
+    version: '0.1.0',
+    startedAt: '2026-11-22T08:00:00.000Z',
+    uptimeMs: 93_784_000,
+    isReady: true,
+    accepted: { urgent: 12, normal: 1_234_567 },
+    acceptedSinceStart: 4321,
+    rejected: 0,
+    lost: 0,
+    dropped: 0,
+    unreported: 0,
+    isBalanced: true,
+    windows: { open: 1, held: 4 },
+    writers: [writer('ops')],
+    ...more,
+  };
+}
+
+const failing = {
+  state: 'retrying',
+  lanes: { urgent: lane, normal: { ...lane, pending: 1234, oldestAgeMs: 303_000, attempts: 3, nextAttemptInMs: 4100 } },
+  lastError: { message: '[UNAVAILABLE] http://ops/events answered 503', status: '503', answer: 'down \u001b[2J for\nnow', at: 0 },
+};
+
+describe('status screen', () => {
+  it('is quiet when all is well', () => {
+    assert.isFalse(needsAttention(status()));
+    assert.equal(
+      statusScreen(status()),
+      `site      plant-7    fondaco 0.1.0, up 1 d 2 h (since 2026-11-22T08:00:00.000Z)
+ingest    ready
+accepted  1,234,579 events (12 urgent), 4,321 since the start
+rejected  0    lost 0    dropped 0
+ledger    balanced, 1 open window
+
+writer  state       urgent  normal  oldest  dead  tries  next
+ops     delivering       0       0       -     0      -     -`,
+    );
+  });
+
+  it('shows what a writer said, harmless for a terminal, and that nothing is to be done', () => {
+    const screen = statusScreen(status({ writers: [writer('ops', failing)] }));
+    assert.include(screen, '\nops     retrying       0   1,234  5 m 3 s     0      3  4.1 s\n');
+    assert.include(screen, '\nops: [UNAVAILABLE] http://ops/events answered 503\n  it answered: down \\e[2J for\\nnow\n');
+    assert.match(screen, /→ nothing: it is tried again, everything is kept$/);
+    assert.notInclude(screen, '\u001b');
+  });
+
+  const steps: [what: string, more: Partial<StatusView>, step: string][] = [
+    ['dead letters', { writers: [writer('ops', { dead: 2 })] }, '→ fondaco dead-letter list ops'],
+    ['a suspended writer', { writers: [writer('ops', { state: 'suspended' })] }, '→ fondaco writer resume ops'],
+    [
+      'a paused writer',
+      { writers: [writer('ops', { state: 'paused', pausedSince: '2026-11-22T07:00:00.000Z' })] },
+      '→ fondaco writer resume ops',
+    ],
+    ['a refused writer', { writers: [writer('ops', { state: 'refused' })] }, 'then fondaco writer resume ops'],
+    ['a state of a later version', { writers: [writer('ops', { state: 'asleep\u0007' })] }, 'ops: asleep\\u{7}'],
+    ['a loss', { lost: 3 }, '→ fondaco event list --type fondaco.Loss'],
+    ['drops', { dropped: 1 }, '→ fondaco ledger show; fondaco event list --type fondaco.Loss'],
+    ['what no summary counts', { unreported: 1 }, '→ fondaco ledger show'],
+    ['books that do not balance', { isBalanced: false }, '→ fondaco ledger verify'],
+    ['a proxy that is not ready', { isReady: false }, '→ fondaco doctor'],
+  ];
+  for (const [what, more, step] of steps) {
+    it(`says what to type next for ${what}`, () => {
+      assert.isTrue(needsAttention(status(more)));
+      assert.include(statusScreen(status(more)), step);
+    });
+  }
+
+  it('fits 80 x 24 with 8 writers in trouble and long names, the worst first', () => {
+    const states = ['retrying', 'refused', 'suspended', 'paused', 'retrying', 'refused', 'delivering', 'retrying'];
+    const writers = states.map((state, i) =>
+      writer(`writer-with-a-name-that-is-far-too-long-for-a-screen-${i}`, { ...failing, state, dead: 10_000 }),
+    );
+    const screen = statusScreen(status({ writers, lost: 1, isBalanced: false, site: '工場'.repeat(30) }), TERMINAL);
+    const lines = screen.split('\n');
+    assert.isAtMost(lines.length, 23, screen);
+    for (const line of lines) assert.isAtMost(line.length, 80, line);
+    assert.match(lines.at(-1)!, /^… and \d+ more problems: fondaco writer list$/);
+    assert.include(screen, 'the books do not balance');
+  });
+
+  it('cuts nothing off a terminal', () => {
+    const answer = 'x'.repeat(190);
+    const writers = [writer('n'.repeat(63), { ...failing, lastError: { message: 'm', answer, at: 0 } })];
+    const screen = statusScreen(status({ writers }));
+    assert.include(screen, answer);
+    assert.include(screen, 'n'.repeat(63));
+  });
+
+  it('says that there are no writers', () => {
+    assert.include(statusScreen(status({ writers: [] })), 'no writers: events are kept, nothing is delivered');
+  });
+});
+
+describe('writer list', () => {
+  it('shows kinds, and of troubled writers what they said and what to do', () => {
+    assert.equal(
+      writerList([writer('ops', { ...failing, dead: 2 }), writer('screen', { kind: 'console' })], Infinity),
+      `writer  state       urgent  normal   oldest  dead  tries   next     kind
+ops     retrying         0   1,234  5 m 3 s     2      3  4.1 s     http
+screen  delivering       0       0        -     0      -      -  console
+
+ops: [UNAVAILABLE] http://ops/events answered 503
+  it answered: down \\e[2J for\\nnow
+  what to do: fondaco dead-letter list ops`,
+    );
+    assert.include(writerList([], 80), 'no writers');
+  });
+});
