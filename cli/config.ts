@@ -1,18 +1,12 @@
-import { checkConfig, formatProblem } from '../proxy/config.ts';
+import { checkConfig, formatProblem, type Problem } from '../proxy/config.ts';
 import { EXIT } from './exit.ts';
-import { count, print, printJson } from './text.ts';
+import { plural, print, printJson } from './text.ts';
 
 /** Checks a config as `proxy` would, and touches nothing. Exits 78 if it has problems. */
 export async function checkConfigFile(file: string | undefined, isJson: boolean): Promise<void> {
   const checked = await checkConfig(file, { env: process.env, cwd: process.cwd() });
   if ('problems' in checked) {
-    const { problems } = checked;
-    if (isJson) printJson({ isValid: false, problems });
-    else {
-      for (const problem of problems) process.stderr.write(`${formatProblem(problem)}\n`);
-      process.stderr.write(`${count(problems.length)} ${problems.length === 1 ? 'problem' : 'problems'}\n`);
-    }
-    process.exitCode = EXIT.config;
+    reportProblems(checked.problems, isJson);
     return;
   }
   const { config } = checked;
@@ -22,4 +16,11 @@ export async function checkConfigFile(file: string | undefined, isJson: boolean)
     print(
       `${config.file ?? 'built-in default'}: valid (site ${config.site}, data in ${config.data}, writers: ${writers.join(', ') || 'none'})`,
     );
+}
+
+/** All that is wrong, on stderr, or as JSON on stdout; exit code 78. */
+export function reportProblems(problems: readonly Problem[], isJson: boolean): void {
+  if (isJson) printJson({ isValid: false, problems });
+  else process.stderr.write(`${problems.map(formatProblem).join('\n')}\n${plural(problems.length, 'problem')}\n`);
+  process.exitCode = EXIT.config;
 }

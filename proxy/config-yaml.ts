@@ -24,7 +24,7 @@ const FILE_BYTES_MAX = 64 * 1024;
 const CONFIG_BYTES_MAX = 1024 * 1024;
 const GOT_CHARS_MAX = 60;
 /** Their values are not shown, wherever they stand. */
-const SECRET_KEYS = /^(secrets?|token|password|key|headers)$/i;
+export const SECRET_KEYS = /^(secrets?|token|password|key|headers)$/i;
 
 /** What a config file holds, and where. */
 export class ConfigText {
@@ -107,6 +107,12 @@ export class ConfigText {
     return text.length > GOT_CHARS_MAX
       ? `${JSON.stringify(text.slice(0, GOT_CHARS_MAX))}… (${text.length} characters)`
       : JSON.stringify(text);
+  }
+
+  /** What stands at `path` where it holds a variable, as it is written; undefined anywhere else. */
+  written(path: KeyPath): string | undefined {
+    const node = this.#node(path);
+    return isScalar(node) ? this.#written.get(node) : undefined;
   }
 
   #add(path: KeyPath, offset: number, message: string): void {

@@ -69,7 +69,7 @@ export type CheckedConfig = { readonly config: ProxyConfig } | { readonly proble
 /** Looked for in this order, after `--config` and FONDACO_CONFIG. */
 const PLACES = ['./fondaco.yaml', '/etc/fondaco/fondaco.yaml'];
 /** Without a config: what comes in is shown. */
-const DEFAULT_WRITERS = [{ name: 'console', kind: 'console', batch: { interval: '100ms' } }];
+export const DEFAULT_WRITERS = [{ name: 'console', kind: 'console', batch: { interval: '100ms' } }];
 
 /** The config at `file` (`--config`), or where else one is, or the default. Rejects CONFIG with all that is wrong. */
 export async function loadConfig(file: string | undefined, surroundings: Surroundings): Promise<ProxyConfig> {

@@ -72,7 +72,7 @@ export function leaf<T>(expected: string, schema: Record<string, unknown>, read:
       context.addIssue({ code: 'custom', message: expected });
       return z.NEVER;
     })
-    .meta(schema);
+    .meta({ description: expected, ...schema });
 }
 
 /** The duration in milliseconds; undefined if it is none. */
