@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { addConfig } from './commands/config.ts';
 import { addDeadLetter } from './commands/dead-letter.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addEvent } from './commands/event.ts';
 import { addLedger } from './commands/ledger.ts';
 import { addProxy } from './commands/proxy.ts';
@@ -32,7 +33,7 @@ ${EXIT_HELP}`,
     )
     .showHelpAfterError('(fondaco --help lists what there is)')
     .exitOverride();
-  for (const add of [addProxy, addRecord, addStatus, addTail, addEvent, addWriter, addDeadLetter, addLedger, addConfig, addTls])
+  for (const add of [addProxy, addRecord, addStatus, addTail, addEvent, addWriter, addDeadLetter, addLedger, addDoctor, addConfig, addTls])
     add(program, version);
   return program;
 }

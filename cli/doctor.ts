@@ -1,0 +1,114 @@
+/** `doctor`: what could be wrong around a proxy, running or not, in one list. The checks of this machine are doctor-machine.ts. */
+import { checkConfig, formatProblem, type ProxyConfig } from '../proxy/config.ts';
+import { formatAddress } from '../proxy/address.ts';
+import { visible } from '../writers/console-line.ts';
+import { askProxy, type Api } from './api.ts';
+import { apiOptions, type ConnectionFlags } from './connection.ts';
+import { watchClock, checkData, checkPort, type Finding } from './doctor-machine.ts';
+import { EXIT, ExitError } from './exit.ts';
+import { isFondacoError } from '../core/errors.ts';
+import type { StatusView } from './status.ts';
+import { count, paint, plural, print, printJson } from './text.ts';
+import { nextStep, troubleLines, type WriterView } from './writer-view.ts';
+
+export interface DoctorFlags extends ConnectionFlags {
+  readonly config?: string;
+  readonly json?: boolean;
+}
+
+/** Looks at everything and prints what it finds. Exits 1 if a check fails. Opens no journal. */
+export async function runDoctor(flags: DoctorFlags, version: string): Promise<void> {
+  const clock = watchClock();
+  const { config, findings } = await findConfig(flags.config);
+  const api = apiOptions(withConfigured(flags, config), process.env);
+  const proxy = await findProxy(api, version);
+  findings.push(...(config ? await checkMachine(config, proxy.isThere) : []), clock(), ...proxy.findings);
+  const isHealthy = findings.every(({ level }) => level !== 'fail');
+  if (flags.json === true) printJson({ isHealthy, checks: findings });
+  else print(doctorScreen(findings));
+  if (!isHealthy) process.exitCode = EXIT.attention;
+}
+
+/** The proxy of the config, where nothing else is said. */
+function withConfigured(flags: DoctorFlags, config: ProxyConfig | undefined): DoctorFlags {
+  const isSaid = flags.api !== undefined || (process.env.FONDACO_API ?? '') !== '';
+  if (isSaid || !config) return flags;
+  const { http } = config.listen;
+  if ('path' in http) return { ...flags, api: formatAddress(http) };
+  const host = http.host === '0.0.0.0' ? '127.0.0.1' : http.host === '::' ? '::1' : http.host;
+  const scheme = flags.ca !== undefined || (process.env.FONDACO_CA ?? '') !== '' ? 'https' : 'http';
+  return http.port === 0 ? flags : { ...flags, api: `${scheme}://${formatAddress({ host, port: http.port })}` };
+}
+
+async function findConfig(file: string | undefined): Promise<{ config?: ProxyConfig; findings: Finding[] }> {
+  const checked = await checkConfig(file, { env: process.env, cwd: process.cwd() });
+  if ('config' in checked) {
+    const from = checked.config.file ?? 'none found, the built-in default is used';
+    return { config: checked.config, findings: [{ check: 'config', level: 'ok', message: visible(from) }] };
+  }
+  const hint = 'mend it; fondaco config schema tells what may stand there. Disk and ports were not looked at.';
+  return {
+    findings: checked.problems.map((problem) => ({ check: 'config', level: 'fail', message: visible(formatProblem(problem)), hint })),
+  };
+}
+
+async function checkMachine(config: ProxyConfig, isProxyThere: boolean): Promise<Finding[]> {
+  const { grpc, http } = config.listen;
+  const data = await checkData(config);
+  const ports = await Promise.all([checkPort('grpc port', grpc, isProxyThere), checkPort('http port', http, isProxyThere)]);
+  return [...data, ...ports];
+}
+
+async function findProxy(api: Api, version: string): Promise<{ isThere: boolean; findings: Finding[] }> {
+  try {
+    return { isThere: true, findings: proxyFindings(await askProxy<StatusView>(api, '/v1/status'), api, version) };
+  } catch (error) {
+    if (error instanceof ExitError) {
+      return { isThere: true, findings: [{ check: 'proxy', level: 'fail', message: error.message }] };
+    }
+    if (!isFondacoError(error, 'UNAVAILABLE')) throw error;
+    const [message = '', hint = ''] = error.text.split('\n');
+    return { isThere: false, findings: [{ check: 'proxy', level: 'warn', message, hint }] };
+  }
+}
+
+function proxyFindings(status: StatusView, api: Api, version: string): Finding[] {
+  const findings: Finding[] = [];
+  const add = (check: string, level: Finding['level'], message: string, hint?: string): void =>
+    void findings.push({ check, level, message: visible(message), ...(hint !== undefined && level !== 'ok' && { hint }) });
+  const isSame = status.version === version;
+  const versions = isSame ? status.version : `${status.version}, this is ${version}`;
+  add('proxy', isSame ? 'ok' : 'warn', `site ${status.site} answers at ${api.url}, version ${versions}`, 'restart it with this version');
+  add('ingest', status.isReady ? 'ok' : 'fail', status.isReady ? 'ready' : 'the journal takes nothing', 'its log on stderr says why');
+  add('ledger', status.isBalanced ? 'ok' : 'fail', status.isBalanced ? 'balanced' : 'does not balance', 'fondaco ledger verify');
+  const { lost, dropped, unreported } = status;
+  const isAllThere = lost + dropped + unreported === 0;
+  const gone = `${count(lost)} lost, ${count(dropped)} dropped, ${count(unreported)} in no summary`;
+  add('losses', isAllThere ? 'ok' : 'warn', isAllThere ? 'none' : gone, 'fondaco event list --type fondaco.Loss says which');
+  return [...findings, ...status.writers.map(writerFinding)];
+}
+
+function writerFinding(writer: WriterView): Finding {
+  const check = `writer ${visible(writer.name)}`;
+  const { state, dead } = writer;
+  const level = state === 'refused' || state === 'suspended' ? 'fail' : state === 'delivering' && dead === 0 ? 'ok' : 'warn';
+  if (level === 'ok') return { check, level, message: 'delivering' };
+  const letters = dead > 0 ? `, ${plural(dead, 'dead letter')}` : '';
+  const [said = ''] = writer.lastError || state === 'paused' ? troubleLines(writer) : [];
+  const hint = nextStep(writer);
+  return { check, level, message: `${visible(state)}${letters}${said === '' ? '' : `; ${said}`}`, ...(hint !== undefined && { hint }) };
+}
+
+const STYLE = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
+
+/** A line for each finding, and below it what to do. */
+export function doctorScreen(findings: readonly Finding[]): string {
+  const width = Math.max(...findings.map(({ check }) => check.length));
+  const lines = findings.flatMap(({ check, level, message, hint }) => [
+    `${paint(STYLE[level], level.padEnd(4))}  ${check.padEnd(width)}  ${message.replaceAll('\n', ' ')}`,
+    ...(hint === undefined ? [] : [`      ${' '.repeat(width)}  → ${hint}`]),
+  ]);
+  const failed = findings.filter(({ level }) => level === 'fail').length;
+  const warned = findings.filter(({ level }) => level === 'warn').length;
+  return [...lines, '', failed + warned === 0 ? 'all is well' : `${plural(failed, 'failure')}, ${plural(warned, 'warning')}`].join('\n');
+}

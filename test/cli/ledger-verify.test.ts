@@ -1,0 +1,67 @@
+import { assert } from 'chai';
+import { ledgerChecks, verifyScreen } from '../../cli/ledger-verify.ts';
+import type { Ledger, LaneLedger } from '../../dispatcher/ledger.ts';
+
+const empty: LaneLedger = {
+  accepted: 0,
+  made: 0,
+  delivered: 0,
+  folded: 0,
+  filtered: 0,
+  dead: 0,
+  expired: 0,
+  dropped: 0,
+  pending: 0,
+  discrepancy: 0,
+};
+
+function ledger(normal: Partial<LaneLedger>, more: Partial<Ledger> = {}): Ledger {
+  return {
+    journal: '0199',
+    epoch: 1,
+    accepted: { urgent: 0, normal: 20 },
+    made: { urgent: 0, normal: 1 },
+    added: 18,
+    unreported: 0,
+    rejected: 0,
+    lost: 0,
+    unannounced: 0,
+    notices: 0,
+    windows: { open: 1, held: 2 },
+    writers: [{ name: 'ops', lanes: { urgent: empty, normal: { ...empty, ...normal } } }],
+    isBalanced: true,
+    dedupDiscrepancy: 0,
+    ...more,
+  };
+}
+
+describe('ledger verify', () => {
+  const right = { accepted: 20, made: 1, delivered: 17, folded: 2, dead: 1, pending: 1 };
+
+  it('shows every sum', () => {
+    assert.equal(
+      verifyScreen(ledgerChecks(ledger(right))),
+      `ok     events      20 accepted = 18 sent on + 2 held by open windows
+ok     ops urgent  0 accepted + 0 made = 0
+ok     ops normal  20 accepted + 1 made = 17 delivered + 2 folded + 1 dead + 1 pending
+ok     proxy       it says that its books balance
+
+every sum is right`,
+    );
+  });
+
+  const wrong: [what: string, ledger: Ledger, says: string][] = [
+    ['an entry without a fate', ledger({ ...right, delivered: 16 }), 'is not 16 delivered + 2 folded + 1 dead + 1 pending: 1 off'],
+    ['recurrences that are nowhere', ledger(right, { windows: { open: 0, held: 0 } }), '20 accepted is not 18 sent on: 2 off'],
+    ['a count below zero', ledger({ ...right, delivered: 19, pending: -1 }), 'pending must be a count, got -1'],
+    ['a proxy that does not trust its own books', ledger(right, { isBalanced: false }), 'its books do not balance'],
+  ];
+  for (const [what, books, says] of wrong) {
+    it(`finds ${what}, even where the proxy says that all is well`, () => {
+      const checks = ledgerChecks(books);
+      assert.isTrue(checks.some(({ isRight }) => !isRight));
+      assert.include(verifyScreen(checks), says);
+      assert.match(verifyScreen(checks), /wrong: a bug or a damaged store/);
+    });
+  }
+});
