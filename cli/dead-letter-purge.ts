@@ -1,6 +1,6 @@
 import { askProxy, type Api } from './api.ts';
 import { confirm } from './confirm.ts';
-import { choose, type Choice, type ChosenLetters } from './dead-letter-view.ts';
+import { choose, tellMissing, type Choice, type ChosenLetters } from './dead-letter-view.ts';
 import { plural, print, printJson } from './text.ts';
 import { withKnownWriters } from './writer.ts';
 
@@ -20,8 +20,9 @@ export async function purgeDeadLetters(api: Api, given: readonly string[], { all
   for (const { writer, ids } of choices) {
     const body = { writer, ...(ids && { ids }) };
     const answer = await withKnownWriters(api, writer, async () =>
-      askProxy<{ purged: number }>(api, '/v1/dead-letters/purge', { method: 'POST', body }),
+      askProxy<{ purged: number; missing?: string[] }>(api, '/v1/dead-letters/purge', { method: 'POST', body }),
     );
+    tellMissing(answer.missing);
     purged.push({ writer, purged: answer.purged });
     if (json !== true) print(`purged ${plural(answer.purged, 'dead letter')} of ${writer}`);
   }

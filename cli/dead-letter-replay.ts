@@ -3,7 +3,7 @@ import { Presets, SingleBar } from 'cli-progress';
 import { isFondacoError } from '../core/errors.ts';
 import { visible } from '../writers/console-line.ts';
 import { askProxy, type Api } from './api.ts';
-import { choose, errorText, type Choice, type ChosenLetters, type ReplayView } from './dead-letter-view.ts';
+import { choose, errorText, tellMissing, type Choice, type ChosenLetters, type ReplayView } from './dead-letter-view.ts';
 import { replayLine } from './dead-letter.ts';
 import { EXIT, ExitError } from './exit.ts';
 import { print, printJson } from './text.ts';
@@ -38,9 +38,10 @@ export async function replayDeadLetters(api: Api, given: readonly string[], { al
 
 async function startReplay(api: Api, { writer, ids }: Choice): Promise<ReplayView> {
   const body = { writer, ...(ids && { ids }) };
-  const { replay } = await withKnownWriters(api, writer, async () =>
-    askProxy<{ replay: ReplayView }>(api, '/v1/dead-letters/replay', { method: 'POST', body }),
+  const { replay, missing } = await withKnownWriters(api, writer, async () =>
+    askProxy<{ replay: ReplayView; missing?: string[] }>(api, '/v1/dead-letters/replay', { method: 'POST', body }),
   );
+  tellMissing(missing);
   return replay;
 }
 
@@ -66,10 +67,10 @@ async function watchReplay(api: Api, started: ReplayView): Promise<ReplayView> {
   }
 }
 
-async function findReplay(api: Api, { series, writer }: ReplayView, tell: (text: string) => void): Promise<ReplayView | undefined> {
+async function findReplay(api: Api, { startedAt, writer }: ReplayView, tell: (text: string) => void): Promise<ReplayView | undefined> {
   try {
     const { replays } = await askProxy<{ replays: ReplayView[] }>(api, '/v1/replays');
-    const found = replays.find((replay) => replay.series === series);
+    const found = replays.find((replay) => replay.writer === writer && replay.startedAt === startedAt);
     if (found) return found;
   } catch (error) {
     if (!isFondacoError(error, 'UNAVAILABLE')) throw error;

@@ -24,13 +24,12 @@ export interface DeadLetterView {
 
 export interface ReplayView {
   readonly writer: string;
-  /** Names the replay: its delivery series. */
-  readonly series: string;
   /** waiting: the destination takes nothing at the moment; it goes on by itself. stopped: it does not. */
   readonly state: 'running' | 'waiting' | 'done' | 'stopped';
   readonly total: number;
   readonly delivered: number;
   readonly deadAgain: number;
+  /** RFC 3339; a writer has one replay at a time, so that this names it. */
   readonly startedAt: string;
   readonly lastError?: unknown;
 }
@@ -38,6 +37,8 @@ export interface ReplayView {
 export interface DeadLetterPage {
   readonly deadLetters: readonly DeadLetterView[];
   readonly next?: string;
+  /** Ids of those that cannot be read. */
+  readonly damaged?: readonly string[];
 }
 
 /** Which dead letters a verb is about: `writer/lane/position`, or with `--all` names of writers. */
@@ -105,4 +106,9 @@ export function errorText(error: unknown): string {
   const { message, answer } = (error ?? {}) as { message?: unknown; answer?: unknown };
   const answered = typeof answer === 'string' && answer !== '' ? `; it answered: ${answer.slice(0, 200)}` : '';
   return typeof message === 'string' ? visible(message + answered) : 'no reason given';
+}
+
+/** Says on stderr which of the ids no dead letter has: delivered or purged meanwhile, or mistyped. */
+export function tellMissing(missing: readonly string[] = []): void {
+  if (missing.length > 0) process.stderr.write(`fondaco: there is no dead letter ${visible(missing.join(', '))}\n`);
 }

@@ -32,11 +32,12 @@ export async function listDeadLetters(api: Api, { writer, limit, after, json }: 
     print(terminalJson(text));
     return;
   }
-  const { deadLetters, next } = JSON.parse(text) as DeadLetterPage;
+  const { deadLetters, next, damaged = [] } = JSON.parse(text) as DeadLetterPage;
   const { replays } = await askProxy<{ replays: ReplayView[] }>(api, '/v1/replays');
   const underWay = replays.filter(({ state }) => state === 'running' || state === 'waiting');
   print(deadLetters.length === 0 ? 'no dead letters' : deadLetterTable(checkDeadLetters(deadLetters), screenColumns()));
   for (const replay of underWay) print(`\n${replayLine(replay)}`);
+  if (damaged.length > 0) process.stderr.write(`damaged, can only be purged: ${visible(damaged.join(', '))}\n`);
   if (next !== undefined) process.stderr.write(`there are more: --after ${visible(next)}\n`);
 }
 

@@ -16,6 +16,8 @@ export interface EventListFlags extends EventFilter {
 interface EventPage {
   readonly events: readonly EventView[];
   readonly next?: string;
+  /** Positions that are damaged. */
+  readonly missing?: readonly object[];
 }
 
 const MESSAGE_COLUMNS_MIN = 20;
@@ -28,15 +30,16 @@ export async function listEvents(api: Api, flags: EventListFlags): Promise<void>
     print(terminalJson(await askProxyText(api, path)));
     return;
   }
-  const { events, next } = checkPage(await askProxy<EventPage>(api, path));
+  const { events, next, missing = [] } = checkPage(await askProxy<EventPage>(api, path));
   print(events.length === 0 ? 'no events' : eventTable(events, screenColumns()));
+  for (const gap of missing) process.stderr.write(`damaged in the journal: ${visible(JSON.stringify(gap))}\n`);
   if (next !== undefined) process.stderr.write(`there are older ones: --before ${visible(next)}\n`);
 }
 
 /** Rejects UNAVAILABLE if it is no page of events. */
-export function checkPage(page: Partial<EventPage>): EventPage {
+function checkPage(page: Partial<EventPage>): EventPage {
   const events = Array.isArray(page.events) ? page.events.map(checkEventView) : [checkEventView(page)];
-  return { events, ...(typeof page.next === 'string' && { next: page.next }) };
+  return { ...page, events };
 }
 
 /** Messages are cut so that a line fits into `columns`, if it can. */

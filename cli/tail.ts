@@ -70,9 +70,9 @@ class Tail {
   }
 
   async #open(): Promise<AsyncIterable<ServerSentEvent>> {
-    const { type, minSeverity, node, component } = this.#flags;
+    const { type, minSeverity, node, component, lane } = this.#flags;
     const headers = { accept: 'text/event-stream', ...(this.#lastId !== '' && { 'last-event-id': this.#lastId }) };
-    const path = `/v1/events/stream${query({ type, minSeverity, node, component })}`;
+    const path = `/v1/events/stream${query({ type, minSeverity, node, component, lane })}`;
     return readServerSentEvents((await openStream(this.#api, path, headers, this.#signal)) as AsyncIterable<Buffer>);
   }
 
@@ -90,9 +90,9 @@ class Tail {
 
   /** History, oldest first. The stream is open already, so that nothing falls between. */
   async #showLast(): Promise<void> {
-    const { last, type, minSeverity, node, component } = this.#flags;
+    const { last, type, minSeverity, node, component, lane } = this.#flags;
     if (last === undefined) return;
-    const page = await askProxyText(this.#api, `/v1/events${query({ limit: last, type, minSeverity, node, component })}`);
+    const page = await askProxyText(this.#api, `/v1/events${query({ limit: last, type, minSeverity, node, component, lane })}`);
     for (const text of listItems(findMember(page, 'events')).reverse()) {
       this.#shown.add(placeOf(parseEventView(text)));
       await this.#write(text);

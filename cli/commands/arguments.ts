@@ -1,5 +1,6 @@
 /** What verbs take as arguments, checked while the command line is read: a mistake exits 64 and says what was expected. */
 import { InvalidArgumentError, Option } from 'commander';
+import { LANES } from '../../core/lane.ts';
 import { SEVERITIES } from '../../core/severity.ts';
 import { parseTime } from '../../core/time.ts';
 
@@ -30,4 +31,5 @@ export const eventFilters: readonly Option[] = [
   new Option('-s, --min-severity <severity>', 'this or worse').choices(SEVERITIES),
   new Option('--node <name>', 'the machine it is about'),
   new Option('--component <name>', 'the component it is about'),
+  new Option('--lane <lane>', 'one of the two lanes').choices(LANES),
 ];

@@ -1,5 +1,4 @@
-import { Option, type Command } from 'commander';
-import { LANES } from '../../core/lane.ts';
+import type { Command } from 'commander';
 import type { EventListFlags } from '../event.ts';
 import { eventFilters, moment, wholeNumber } from './arguments.ts';
 import { addNoun, apiOf, defaultVerb, withApiAndJson, withExamples, type ApiFlags } from './options.ts';
@@ -9,7 +8,6 @@ export function addEvent(to: Command): void {
   const list = defaultVerb(event, 'list').description('newest first');
   for (const option of eventFilters) list.addOption(option);
   list
-    .addOption(new Option('--lane <lane>', 'one of the two lanes').choices(LANES))
     .option('--since <time>', 'received since then: 2026-11-22T08:00:00Z, or how long ago: 90s, 15m, 2h, 7d', moment)
     .option('--until <time>', 'received before then', moment)
     .option('-n, --limit <number>', 'how many, 1 to 1000', wholeNumber(1, 1000), 50)
