@@ -72,11 +72,20 @@ function headLines(status: StatusView): string[] {
   return [
     `site      ${visible(status.site)}    fondaco ${visible(status.version)}, up ${age(status.uptimeMs)} (since ${visible(status.startedAt)})`,
     `ingest    ${isReady ? 'ready' : alarm('NOT READY: the journal takes nothing', true)}`,
-    `accepted  ${count(accepted.urgent + accepted.normal)} events (${count(accepted.urgent)} urgent), ${count(status.acceptedSinceStart)} since the start`,
+    `accepted  ${count(accepted.urgent + accepted.normal)} events (${count(accepted.urgent)} urgent), ${count(status.acceptedSinceStart)} since the start${inputsText(status)}`,
     `rejected  ${count(rejected)}    ${alarm(`lost ${count(lost)}`, lost > 0)}    ${alarm(`dropped ${count(dropped)}`, dropped > 0)}` +
       (unreported > 0 ? `    ${alarm(`unreported ${count(unreported)}`, true)}` : ''),
     `ledger    ${isBalanced ? 'balanced' : alarm('DOES NOT BALANCE', true)}, ${plural(windows.open, 'open window')}`,
   ];
+}
+
+/** `: grpc 12, http 3 (1 rejected)`; of what came in since the start. */
+function inputsText({ inputs }: StatusView): string {
+  const used = inputs.filter(({ accepted, rejected }) => accepted + rejected > 0);
+  const parts = used.map(
+    ({ name, accepted, rejected }) => `${visible(name)} ${count(accepted)}${rejected > 0 ? ` (${count(rejected)} rejected)` : ''}`,
+  );
+  return parts.length === 0 ? '' : `: ${parts.join(', ')}`;
 }
 
 /** Each problem with what to type next, the worst first. */

@@ -24,6 +24,10 @@ function status(more: Partial<StatusView> = {}): StatusView {
     dropped: 0,
     unreported: 0,
     isBalanced: true,
+    inputs: [
+      { name: 'grpc', accepted: 4300, rejected: 2 },
+      { name: 'http', accepted: 21, rejected: 0 },
+    ],
     windows: { open: 1, held: 4 },
     writers: [writer('ops')],
     ...more,
@@ -43,7 +47,7 @@ describe('status screen', () => {
       statusScreen(status()),
       `site      plant-7    fondaco 0.1.0, up 1 d 2 h (since 2026-11-22T08:00:00.000Z)
 ingest    ready
-accepted  1,234,579 events (12 urgent), 4,321 since the start
+accepted  1,234,579 events (12 urgent), 4,321 since the start: grpc 4,300 (2 rejected), http 21
 rejected  0    lost 0    dropped 0
 ledger    balanced, 1 open window
 
