@@ -81,17 +81,12 @@ async function checkRoom(config: ProxyConfig, place: string): Promise<Finding> {
   const { bavail, bsize } = await statfs(place);
   const free = bavail * bsize;
   const used = await sizeOf(join(config.data, 'journal'));
-  const limit = journalBytesMax(config);
-  const wanted = limit === undefined ? ROOM_BYTES_MIN : Math.max(ROOM_BYTES_MIN, limit * ROOM_FACTOR - used);
-  const journal = limit === undefined ? `the journal has ${bytes(used)}` : `the journal has ${bytes(used)} of ${bytes(limit)}`;
+  const limit = config.journal.bytesMax;
+  const wanted = Math.max(ROOM_BYTES_MIN, limit * ROOM_FACTOR - used);
+  const journal = `the journal has ${bytes(used)} of ${bytes(limit)}`;
   const level = free < ROOM_BYTES_MIN ? 'fail' : free < wanted ? 'warn' : 'ok';
   const hint = `make room (${bytes(wanted)} for a journal at its limit), or lower journal.bytesMax`;
   return { check: 'room', level, message: `${bytes(free)} free, ${journal}`, ...(level !== 'ok' && { hint }) };
-}
-
-/** Where the config has a limit. */
-function journalBytesMax(config: ProxyConfig & { readonly journal?: { readonly bytesMax?: number } }): number | undefined {
-  return config.journal?.bytesMax;
 }
 
 /** Bytes of the files below; files that come and go meanwhile do not matter. */

@@ -79,7 +79,8 @@ function proxyFindings(status: StatusView, api: Api, version: string): Finding[]
   const isSame = status.version === version;
   const versions = isSame ? status.version : `${status.version}, this is ${version}`;
   add('proxy', isSame ? 'ok' : 'warn', `site ${status.site} answers at ${api.url}, version ${versions}`, 'restart it with this version');
-  add('ingest', status.isReady ? 'ok' : 'fail', status.isReady ? 'ready' : 'the journal takes nothing', 'its log on stderr says why');
+  const problem = status.journal.refusal ?? (status.isReady ? undefined : 'the journal takes nothing');
+  add('ingest', problem === undefined ? 'ok' : 'fail', problem ?? 'ready', 'its log on stderr says why; agents keep events meanwhile');
   add('ledger', status.isBalanced ? 'ok' : 'fail', status.isBalanced ? 'balanced' : 'does not balance', 'fondaco ledger verify');
   const { lost, dropped, unreported } = status;
   const isAllThere = lost + dropped + unreported === 0;

@@ -4,7 +4,7 @@ import type { ProxyStatus } from '../proxy/status.ts';
 import { visible } from '../writers/console-line.ts';
 import { askProxy, type Api } from './api.ts';
 import { EXIT, ExitError } from './exit.ts';
-import { age, count, cut, paint, plural, print, printJson, type Screen } from './text.ts';
+import { age, bytes, count, cut, paint, plural, print, printJson, type Screen } from './text.ts';
 import { isTroubled, troubleLines, nextStep, writerTable, type WriterView } from './writer-view.ts';
 
 export type StatusView = Omit<ProxyStatus, 'writers'> & { readonly writers: readonly WriterView[] };
@@ -47,8 +47,9 @@ async function screenOrProblem(api: Api, screen: Screen): Promise<string> {
 }
 
 /** True if a writer does not deliver, something was lost, or the books do not balance. */
-export function needsAttention({ isReady, isBalanced, lost, dropped, unreported, writers }: StatusView): boolean {
-  return !isReady || !isBalanced || lost + dropped + unreported > 0 || writers.some(isTroubled);
+export function needsAttention({ isReady, isBalanced, lost, dropped, unreported, journal, writers }: StatusView): boolean {
+  const isTaking = isReady && !journal.isLow && journal.refusal === undefined;
+  return !isTaking || !isBalanced || lost + dropped + unreported > 0 || writers.some(isTroubled);
 }
 
 /**
@@ -67,16 +68,22 @@ export function statusScreen(status: StatusView, screen: Screen = {}): string {
 }
 
 function headLines(status: StatusView): string[] {
-  const { accepted, isReady, isBalanced, rejected, lost, dropped, unreported, windows } = status;
+  const { accepted, isBalanced, rejected, lost, dropped, unreported, windows, journal } = status;
   const alarm = (text: string, isWrong: boolean): string => (isWrong ? paint('red', text) : text);
   return [
     `site      ${visible(status.site)}    fondaco ${visible(status.version)}, up ${age(status.uptimeMs)} (since ${visible(status.startedAt)})`,
-    `ingest    ${isReady ? 'ready' : alarm('NOT READY: the journal takes nothing', true)}`,
+    `ingest    ${ingestText(status)}`,
     `accepted  ${count(accepted.urgent + accepted.normal)} events (${count(accepted.urgent)} urgent), ${count(status.acceptedSinceStart)} since the start${inputsText(status)}`,
     `rejected  ${count(rejected)}    ${alarm(`lost ${count(lost)}`, lost > 0)}    ${alarm(`dropped ${count(dropped)}`, dropped > 0)}` +
       (unreported > 0 ? `    ${alarm(`unreported ${count(unreported)}`, true)}` : ''),
+    `journal   ${bytes(journal.bytes)} of ${bytes(journal.bytesMax)}${journal.isLow ? alarm(', THE DISK IS FULL', true) : ''}`,
     `ledger    ${isBalanced ? 'balanced' : alarm('DOES NOT BALANCE', true)}, ${plural(windows.open, 'open window')}`,
   ];
+}
+
+function ingestText({ isReady, journal }: StatusView): string {
+  if (journal.refusal !== undefined) return paint('red', `NOTHING IS TAKEN: ${visible(journal.refusal)}`);
+  return isReady ? 'ready' : paint('red', 'NOT READY: the journal takes nothing');
 }
 
 /** `: grpc 12, http 3 (1 rejected)`; of what came in since the start. */
@@ -89,9 +96,9 @@ function inputsText({ inputs }: StatusView): string {
 }
 
 /** Each problem with what to type next, the worst first. */
-function problemBlocks({ isReady, isBalanced, lost, dropped, unreported, writers }: StatusView): string[][] {
+function problemBlocks({ isReady, isBalanced, lost, dropped, unreported, journal, writers }: StatusView): string[][] {
   const blocks: string[][] = [];
-  if (!isReady)
+  if (!isReady || journal.isLow || journal.refusal !== undefined)
     blocks.push([
       'ingest: the disk is full or fails, agents keep events in their spools',
       `  ${step('fondaco doctor; the log of the proxy says why')}`,

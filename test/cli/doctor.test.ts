@@ -27,7 +27,7 @@ describe('doctor', () => {
     mkdirSync(data);
     const [written, room] = await checkData(await configFor(data));
     assert.match(written?.message ?? '', /data; a synced write takes \d+\.\d ms \(median of 20\)$/);
-    assert.match(room?.message ?? '', /free, the journal has 0 B/);
+    assert.match(room?.message ?? '', /free, the journal has 0 B of 4 GiB$/);
     assert.deepEqual(readdirSync(data), []);
   });
 

@@ -29,6 +29,7 @@ function status(more: Partial<StatusView> = {}): StatusView {
       { name: 'http', accepted: 21, rejected: 0 },
     ],
     windows: { open: 1, held: 4 },
+    journal: { bytes: 1.2 * 1024 ** 3, bytesMax: 4 * 1024 ** 3, retentionMs: 604_800_000, isLow: false },
     writers: [writer('ops')],
     ...more,
   };
@@ -49,6 +50,7 @@ describe('status screen', () => {
 ingest    ready
 accepted  1,234,579 events (12 urgent), 4,321 since the start: grpc 4,300 (2 rejected), http 21
 rejected  0    lost 0    dropped 0
+journal   1.2 GiB of 4 GiB
 ledger    balanced, 1 open window
 
 writer  state       urgent  normal  oldest  dead  tries  next
@@ -79,6 +81,8 @@ ops     delivering       0       0       -     0      -     -`,
     ['what no summary counts', { unreported: 1 }, '→ fondaco ledger show'],
     ['books that do not balance', { isBalanced: false }, '→ fondaco ledger verify'],
     ['a proxy that is not ready', { isReady: false }, '→ fondaco doctor'],
+    ['a full journal', { journal: { ...status().journal, refusal: 'writer ops refuses' } }, 'NOTHING IS TAKEN: writer ops refuses'],
+    ['a full disk', { journal: { ...status().journal, isLow: true } }, ', THE DISK IS FULL'],
   ];
   for (const [what, more, step] of steps) {
     it(`says what to type next for ${what}`, () => {
