@@ -2,9 +2,9 @@ import { checkConfig, formatProblem, type Problem } from '../proxy/config.ts';
 import { EXIT } from './exit.ts';
 import { plural, print, printJson } from './text.ts';
 
-/** Checks a config as `proxy` would, and touches nothing. Exits 78 if it has problems. */
+/** Checks a config as `proxy` would, and whether the files that writers name can be used; touches nothing. Exits 78 if it has problems. */
 export async function checkConfigFile(file: string | undefined, isJson: boolean): Promise<void> {
-  const checked = await checkConfig(file, { env: process.env, cwd: process.cwd() });
+  const checked = await checkConfig(file, { env: process.env, cwd: process.cwd() }, { isProbing: true });
   if ('problems' in checked) {
     reportProblems(checked.problems, isJson);
     return;

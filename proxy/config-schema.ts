@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { RetryPolicy } from '../core/backoff.ts';
 import { SEVERITIES, type Severity } from '../core/severity.ts';
-import { duration, flag, leaf, oneOf, size, text, wholeNumber } from '../writers/settings.ts';
+import { duration, flag, leaf, oneOf, section, size, text, wholeNumber } from '../writers/settings.ts';
 import { parseAddress, type ListenAddress } from './address.ts';
 
 /** Keys of the design that this version has not got yet, by the key they stand below: they get an answer of their own, because they are not misspelt. */
@@ -12,8 +12,6 @@ const LATER = new Set([
   'subscriptions',
   'writers.secret',
   'writers.secrets',
-  'writers.tls',
-  'writers.token',
   'filter.source',
   'filter.object',
   'filter.attributes',
@@ -28,12 +26,6 @@ export function comesLater(path: readonly PropertyKey[]): boolean {
       .slice(-2)
       .join('.'),
   );
-}
-
-/** A map with these keys and no others; what it says of another is what it knows. */
-export function section<T extends z.ZodRawShape>(shape: T): z.ZodObject<T, z.core.$strict> {
-  const known = Object.keys(shape).join(', ');
-  return z.strictObject(shape, { error: (issue) => (issue.code === 'unrecognized_keys' ? known : undefined) });
 }
 
 const severity = (): z.ZodType<Severity> => oneOf(...(SEVERITIES as readonly [Severity, ...Severity[]]));

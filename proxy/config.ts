@@ -12,15 +12,18 @@ import { FondacoError } from '../core/errors.ts';
 import type { Severity } from '../core/severity.ts';
 import type { Budget } from '../dispatcher/backlog.ts';
 import type { BacklogLimits } from '../dispatcher/feed.ts';
+import { section, type SettingProblem } from '../writers/settings.ts';
 import { formatAddress, isLocal, parseAddress, type ListenAddress } from './address.ts';
-import { comesLater, configSchema, retryPolicy, section, writerShape } from './config-schema.ts';
+import { comesLater, configSchema, retryPolicy, writerShape } from './config-schema.ts';
 import { ConfigText, showPath, type KeyPath, type Problem } from './config-yaml.ts';
 import { readListenTls, type ListenTls } from './listen-tls.ts';
-import { WRITER_KINDS, writerKind } from './writers.ts';
+import { WRITER_KINDS, writerKind, type WriterKind } from './writers.ts';
 
 export interface ProxyConfig {
   /** Where it was read from; undefined for the built-in default. */
   readonly file: string | undefined;
+  /** What relative paths in it are relative to: where it lies. */
+  readonly directory: string;
   readonly site: string;
   readonly labels: Readonly<Record<string, string>> | undefined;
   /** The data directory, absolute. */
@@ -80,12 +83,20 @@ export async function loadConfig(file: string | undefined, surroundings: Surroun
   throw new FondacoError('CONFIG', `${heading}\n${problems.map((problem) => `  ${formatProblem(problem)}`).join('\n')}`);
 }
 
-/** Like `loadConfig`, with the problems as values, in the order of their places. */
-export async function checkConfig(file: string | undefined, surroundings: Surroundings): Promise<CheckedConfig> {
+/**
+ * Like `loadConfig`, with the problems as values, in the order of their places. `isProbing`: looks for the files that writers name, too, whose
+ * absence keeps no proxy from starting.
+ */
+export async function checkConfig(
+  file: string | undefined,
+  surroundings: Surroundings,
+  { isProbing = false }: { readonly isProbing?: boolean } = {},
+): Promise<CheckedConfig> {
   const path = findConfig(file, surroundings);
   if (path === undefined) return { config: await buildDefault(surroundings) };
   const text = await ConfigText.read(path, surroundings.env);
   const config = text.isSound ? await build(text, surroundings) : undefined;
+  if (config && isProbing) await probeWriters(text, config);
   if (config && text.problems.length === 0) return { config };
   return { problems: text.problems.sort((a, b) => a.line - b.line || a.column - b.column) };
 }
@@ -109,7 +120,7 @@ async function build(text: ConfigText, surroundings: Surroundings): Promise<Prox
   const files = parsed.success ? parsed.data.listen.tls : undefined;
   const tls = files && (await readListenTls(text, files, surroundings.nowMs ?? systemClock().now()));
   const given = member(value, 'writers');
-  const writers = Array.isArray(given) ? await buildWriters(text, given) : [];
+  const writers = Array.isArray(given) ? await buildWriters(text, given, dirname(text.file)) : [];
   if (!parsed.success || text.problems.length > 0) return undefined;
   return assemble(parsed.data, given === undefined ? await defaultWriters() : writers, text.file, surroundings, tls);
 }
@@ -128,11 +139,13 @@ function assemble(
   const { listen, dedup, lanes, journal } = settings;
   // systemd gives several, separated by colons, where a unit asks for several; the first is ours.
   const [stateDirectory = ''] = (env.STATE_DIRECTORY ?? '').split(':');
+  const directory = file === undefined ? cwd : dirname(file);
   return {
     file,
+    directory,
     site: settings.site ?? host ?? hostname(),
     labels: settings.labels,
-    data: resolve(file === undefined ? cwd : dirname(file), settings.data ?? (stateDirectory === '' ? './data' : stateDirectory)),
+    data: resolve(directory, settings.data ?? (stateDirectory === '' ? './data' : stateDirectory)),
     listen: {
       grpc: listen.grpc,
       http: listen.http,
@@ -151,9 +164,10 @@ async function defaultWriters(): Promise<WriterConfig[]> {
   return kind ? DEFAULT_WRITERS.map((writer) => writerConfig(section(writerShape).parse(writer), {})) : [];
 }
 
-async function buildWriters(text: ConfigText, given: readonly unknown[]): Promise<WriterConfig[]> {
+async function buildWriters(text: ConfigText, given: readonly unknown[], directory: string): Promise<WriterConfig[]> {
   checkNames(text, given);
   const built = await Promise.all(given.map(async (value, index) => buildWriter(text, value, index)));
+  await checkOwned(text, built, directory);
   return built.filter((writer) => writer !== undefined);
 }
 
@@ -170,13 +184,58 @@ async function buildWriter(text: ConfigText, value: unknown, index: number): Pro
   const parsed = schema.safeParse(value);
   if (!parsed.success) report(text, parsed.error.issues, path);
   if (!parsed.success || !kind) return undefined;
-  const { retry } = parsed.data as z.output<z.ZodObject<typeof writerShape>>;
+  const settings = parsed.data as z.output<z.ZodObject<typeof writerShape>>;
+  const { retry } = settings;
   if (retry.policy !== 'constant' && retry.initial > retry.max) {
     const key = [...path, 'retry', 'initial'];
     text.problem(key, `${showPath(key)} must be at most retry.max, got ${text.got(key)}`);
   }
   const own = Object.entries(value as object).filter(([key]) => key in kindShape);
-  return writerConfig(parsed.data as z.output<z.ZodObject<typeof writerShape>>, Object.fromEntries(own));
+  return complete(text, path, kind, settings, Object.fromEntries(own));
+}
+
+/** What only the kind can judge: its settings together, and how much it takes at a time. */
+function complete(
+  text: ConfigText,
+  path: KeyPath,
+  kind: WriterKind,
+  settings: z.output<z.ZodObject<typeof writerShape>>,
+  own: Readonly<Record<string, unknown>>,
+): WriterConfig | undefined {
+  const problems = kind.check?.(own) ?? [];
+  reportSettings(text, path, problems);
+  if (problems.length > 0) return undefined;
+  const eventsMax = kind.eventsMax?.(own) ?? Infinity;
+  const key = [...path, 'batch', 'eventsMax'];
+  if (settings.batch.eventsMax > eventsMax && text.got(key) !== 'nothing') {
+    text.problem(key, `${showPath(key)} must be at most ${eventsMax} with these settings, got ${text.got(key)}`);
+  }
+  const batch = { ...settings.batch, eventsMax: Math.min(settings.batch.eventsMax, eventsMax) };
+  return writerConfig({ ...settings, batch }, own);
+}
+
+function reportSettings(text: ConfigText, path: KeyPath, problems: readonly SettingProblem[]): void {
+  for (const { key, message } of problems) text.problem([...path, ...key], `${showPath([...path, ...key])} ${message}`);
+}
+
+async function probeWriters(text: ConfigText, { writers, directory }: ProxyConfig): Promise<void> {
+  for (const [index, { kind, settings }] of writers.entries()) {
+    const problems = await (await writerKind(kind))?.probe?.(settings, directory);
+    reportSettings(text, ['writers', index], problems ?? []);
+  }
+}
+
+/** Two writers to one file would write over each other. */
+async function checkOwned(text: ConfigText, writers: readonly (WriterConfig | undefined)[], directory: string): Promise<void> {
+  const seen = new Map<string, number>();
+  for (const [index, writer] of writers.entries()) {
+    const owned = writer && (await writerKind(writer.kind))?.owns?.(writer.settings, directory);
+    if (!owned) continue;
+    const first = seen.get(owned.what);
+    const key = ['writers', index, owned.key];
+    if (first !== undefined) text.problem(key, `${showPath(key)} must be another than that of writers[${first}], both are ${owned.what}`);
+    else seen.set(owned.what, index);
+  }
 }
 
 function writerConfig(settings: z.output<z.ZodObject<typeof writerShape>>, own: Readonly<Record<string, unknown>>): WriterConfig {

@@ -157,7 +157,8 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
 }
 
 async function openWriters(config: ProxyConfig, parts: WriterParts): Promise<LateWriter[]> {
-  return config.writers.map(({ kind, settings }) => new LateWriter(async () => (await knownKind(kind)).open(settings, parts)));
+  const { directory, writers } = config;
+  return writers.map(({ kind, settings }) => new LateWriter(async () => (await knownKind(kind)).open(settings, { ...parts, directory })));
 }
 
 async function openFeed(

@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
 import type { Writer } from '../core/writer.ts';
 import type { Terminal } from '../writers/console.ts';
+import type { SettingProblem } from '../writers/settings.ts';
 
 /** What a writer may need of its process. */
 export interface WriterParts {
@@ -12,22 +13,46 @@ export interface WriterParts {
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
+/** … and of its config. */
+export interface OpenParts extends WriterParts {
+  /** What relative paths in the settings are relative to. */
+  readonly directory: string;
+}
+
+/** Settings are given as they are written in the config; but for `check`, they have passed `check`. */
 export interface WriterKind {
   /** Its settings, beside the keys that every writer has. */
   readonly shape: z.ZodRawShape;
-  /** Opens a writer with settings as they are written in the config, checked before. */
-  readonly open: (settings: unknown, parts: WriterParts) => Promise<Writer>;
+  /** What is wrong with settings that fit the shape. Looks at nothing but them. */
+  readonly check?: (settings: unknown) => readonly SettingProblem[];
+  /** What is wrong, at this moment, with the files and directories that they name. For people: a proxy starts all the same. */
+  readonly probe?: (settings: unknown, directory: string) => Promise<readonly SettingProblem[]>;
+  /** What no other writer may have, such as a file, and the key that names it. */
+  readonly owns?: (settings: unknown, directory: string) => { readonly key: string; readonly what: string };
+  /** Opens a writer. */
+  readonly open: (settings: unknown, parts: OpenParts) => Promise<Writer>;
   /** How long one write may take before it is aborted, ms: longer than any limit of the writer's own. */
   readonly writeTimeoutMs: (settings: unknown) => number;
+  /** A write takes at most so many events, whatever `batch` says; undefined: no such limit. */
+  readonly eventsMax?: (settings: unknown) => number | undefined;
 }
 
 const KINDS: Readonly<Record<string, () => Promise<WriterKind>>> = {
   http: async () => {
-    const { HttpWriter, httpSettings } = await import('../writers/http.ts');
+    const { HttpWriter, httpEventsMax } = await import('../writers/http.ts');
+    const { httpProblems, httpSettings } = await import('../writers/http-settings.ts');
+    const { tlsFileProblems } = await import('../writers/tls-files.ts');
     return {
       shape: httpSettings.shape,
+      check: (settings) => httpProblems(httpSettings.parse(settings)),
+      probe: async (settings, directory) => {
+        const { tls } = httpSettings.parse(settings);
+        const problems = tls ? await tlsFileProblems(tls, directory) : [];
+        return problems.map(({ key, message }) => ({ key: ['tls', ...key], message }));
+      },
       open: async (settings, parts) => HttpWriter.open(httpSettings.parse(settings), parts),
       writeTimeoutMs: (settings) => httpSettings.parse(settings).timeout + 5000,
+      eventsMax: (settings) => httpEventsMax(httpSettings.parse(settings)),
     };
   },
   console: async () => {

@@ -1,5 +1,5 @@
 /**
- * CloudEvents 1.0 in its JSON batch format (cloudevents/spec, JSON event format, section 4).
+ * CloudEvents 1.0 in its JSON format, alone or as a batch (cloudevents/spec, JSON event format, sections 3 and 4).
  *
  * | attribute | what |
  * |---|---|
@@ -21,6 +21,8 @@ import { SEVERITY_NUMBER } from '../core/severity.ts';
 import type { Delivery } from '../core/writer.ts';
 import { quote, quoteMap, textMember } from './json-string.ts';
 
+/** Structured mode, one event (JSON event format, section 3). */
+export const CLOUDEVENT_TYPE = 'application/cloudevents+json';
 export const CLOUDEVENTS_BATCH_TYPE = 'application/cloudevents-batch+json';
 
 /** A batch as a JSON array of CloudEvents. */

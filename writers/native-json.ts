@@ -8,12 +8,21 @@ import type { Delivery } from '../core/writer.ts';
 import { quote, quoteMap, textMember } from './json-string.ts';
 
 export const NATIVE_JSON_TYPE = 'application/json';
+/** Newline-delimited JSON: each line, the last too, ends with a line feed. */
+export const NDJSON_TYPE = 'application/x-ndjson';
 
 /** A batch as a JSON array. */
 export function nativeBatch(batch: readonly Delivery[]): string {
   let text = '[';
   for (let i = 0; i < batch.length; i++) text += (i === 0 ? '' : ',') + nativeJson(batch[i]!);
   return text + ']';
+}
+
+/** A batch as lines. */
+export function nativeLines(batch: readonly Delivery[]): string {
+  let text = '';
+  for (const delivery of batch) text += nativeJson(delivery) + '\n';
+  return text;
 }
 
 /** One event, on one line. */

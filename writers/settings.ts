@@ -18,6 +18,23 @@ const SIZE_BYTES: Readonly<Record<string, number>> = {
   TiB: 1024 ** 4,
 };
 
+/** What is wrong with settings that are right one by one. The message goes on after the key: `must not stand beside …`. */
+export interface SettingProblem {
+  readonly key: readonly string[];
+  readonly message: string;
+}
+
+/** A map with these keys and no others; what it says of another is what it knows. */
+export function section<T extends z.ZodRawShape>(shape: T): z.ZodObject<T, z.core.$strict> {
+  const known = Object.keys(shape).join(', ');
+  return z.strictObject(shape, { error: (issue) => (issue.code === 'unrecognized_keys' ? known : undefined) });
+}
+
+/** A file or directory, absolute or relative to the config's directory. */
+export function filePath(what: string): z.ZodType<string> {
+  return text(what, (value) => value !== '' && !value.includes('\0'));
+}
+
 /** Both ends included, written as a person would: `{ min: '10ms', max: '1h' }`. */
 export interface Bounds {
   readonly min: string;

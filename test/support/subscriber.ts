@@ -1,4 +1,5 @@
-import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 
 /** One request that a subscriber saw. */
@@ -17,7 +18,7 @@ export type Answer = Reply | 'hang' | 'cut';
 export interface Reply {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Buffer;
   /** How long it takes to answer, ms. */
   readonly delayMs?: number;
 }
@@ -29,19 +30,22 @@ export class Subscriber {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly #waiting = new Set<() => void>();
+  readonly #scheme: 'http' | 'https';
   connections = 0;
 
-  /** Listens on a free port, or on `port`. */
-  static async open(port = 0): Promise<Subscriber> {
-    const subscriber = new Subscriber();
+  /** Listens on a free port, or on `port`; with TLS where there are options for it. */
+  static async open(port = 0, tls?: ServerOptions, { keepAliveTimeout = 5000 } = {}): Promise<Subscriber> {
+    const subscriber = new Subscriber(tls);
+    subscriber.#server.keepAliveTimeout = keepAliveTimeout;
     await new Promise<void>((resolve, reject) => {
       subscriber.#server.once('error', reject).listen(port, '127.0.0.1', resolve);
     });
     return subscriber;
   }
 
-  private constructor() {
-    this.#server = createServer((request, response) => {
+  private constructor(tls?: ServerOptions) {
+    this.#scheme = tls ? 'https' : 'http';
+    const listener = (request: IncomingMessage, response: ServerResponse): void => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('error', () => {}); // a client that goes away in the middle is part of the tests
@@ -59,7 +63,9 @@ export class Subscriber {
         }
         for (const wake of this.#waiting) wake();
       });
-    });
+    };
+    this.#server = tls ? createTlsServer(tls, listener) : createServer(listener);
+    this.#server.on('tlsClientError', () => {}); // as with a client that goes away
     this.#server.on('connection', (socket) => {
       this.connections++;
       this.#sockets.add(socket);
@@ -73,7 +79,7 @@ export class Subscriber {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}/events`;
+    return `${this.#scheme}://127.0.0.1:${this.port}/events`;
   }
 
   /** Bodies that were answered with 2xx. */

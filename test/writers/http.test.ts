@@ -1,10 +1,12 @@
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { assert } from 'chai';
-import { CloudEvent } from 'cloudevents';
+import { CloudEvent, HTTP } from 'cloudevents';
 import type { z } from 'zod';
 import { systemClock, type Clock } from '../../core/clock.ts';
 import type { ErrorCode } from '../../core/errors.ts';
-import { HttpWriter, httpSettings, webhookId } from '../../writers/http.ts';
+import type { Writer } from '../../core/writer.ts';
+import { httpSettings, type HttpSettings } from '../../writers/http-settings.ts';
+import { httpEventsMax, HttpWriter, webhookId } from '../../writers/http.ts';
 import { failure, writerContract } from '../contract/writer-contract.ts';
 import { deliveries, eventOf, nastyLines, plainLines } from '../support/deliveries.ts';
 import { arrayMembers, fromCloudEvent, fromNative } from '../support/received.ts';
@@ -14,7 +16,7 @@ const clock: Clock = { ...systemClock(), now: () => Date.parse('2026-11-22T08:00
 const never = new AbortController().signal;
 
 async function open(settings: z.input<typeof httpSettings>): Promise<HttpWriter> {
-  return HttpWriter.open(httpSettings.parse(settings), { clock });
+  return HttpWriter.open(httpSettings.parse(settings), { clock, directory: '/' });
 }
 
 /** A port on which nobody listens. */
@@ -26,15 +28,32 @@ async function freePort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
-for (const format of ['cloudevents-batch', 'json'] as const) {
+const texts: Record<HttpSettings['format'], (body: string) => string[]> = {
+  'cloudevents-batch': arrayMembers,
+  cloudevents: (body) => [body],
+  json: arrayMembers,
+  ndjson: (body) => body.split('\n').slice(0, -1),
+};
+
+for (const format of ['cloudevents-batch', 'cloudevents', 'json', 'ndjson'] as const) {
   writerContract(`http, ${format}`, {
     open: async () => {
       const subscriber = await Subscriber.open();
-      const read = format === 'json' ? fromNative : fromCloudEvent;
+      const read = format === 'json' || format === 'ndjson' ? fromNative : fromCloudEvent;
+      const http = await open({ url: subscriber.url, format });
+      const payloads: Buffer[] = [];
+      const writer: Writer = {
+        write: async (batch, signal) => {
+          const before = subscriber.taken.length;
+          await http.write(batch, signal);
+          payloads.push(Buffer.concat(subscriber.taken.slice(before)));
+        },
+        close: async () => http.close(),
+      };
       return {
-        writer: await open({ url: subscriber.url, format }),
-        payloads: () => subscriber.taken,
-        received: () => subscriber.taken.flatMap((body) => arrayMembers(body.toString()).map(read)),
+        writer,
+        payloads: () => payloads,
+        received: () => subscriber.taken.flatMap((body) => texts[format](body.toString()).map(read)),
         hang: () => {
           subscriber.answer = () => 'hang';
         },
@@ -78,6 +97,23 @@ describe('http writer', () => {
         { retryAfterMs: 0 },
       ],
       [{ status: 503, headers: { 'retry-after': '99999999999' } }, 'UNAVAILABLE', { retryAfterMs: 86_400_000 }],
+      [{ status: 503, headers: { 'retry-after': '9'.repeat(400) } }, 'UNAVAILABLE', { retryAfterMs: 86_400_000 }],
+      [{ status: 503, headers: { 'retry-after': '0' } }, 'UNAVAILABLE', { retryAfterMs: 0 }],
+      [{ status: 503, headers: { 'retry-after': '-5' } }, 'UNAVAILABLE', { retryAfterMs: undefined }],
+      [{ status: 503, headers: { 'retry-after': '1.5' } }, 'UNAVAILABLE', { retryAfterMs: undefined }],
+      [{ status: 503, headers: { 'retry-after': '' } }, 'UNAVAILABLE', { retryAfterMs: undefined }],
+      // A server whose clock is wrong, in the two older forms of a date, and a date that is none.
+      [
+        { status: 503, headers: { 'retry-after': 'Monday, 23-Nov-98 08:01:30 GMT', date: 'Mon Nov 23 08:01:00 1998' } },
+        'UNAVAILABLE',
+        { retryAfterMs: 30_000 },
+      ],
+      [
+        { status: 503, headers: { 'retry-after': 'Sun, 22 Nov 2099 08:00:00 GMT', date: 'Sun, 22 Nov 2026 08:00:00 GMT' } },
+        'UNAVAILABLE',
+        { retryAfterMs: 86_400_000 },
+      ],
+      [{ status: 503, headers: { 'retry-after': 'Sun, 99 Nov 2026 08:01:30 GMT' } }, 'UNAVAILABLE', { retryAfterMs: undefined }],
       [{ status: 503, headers: { 'retry-after': 'soon' } }, 'UNAVAILABLE', { retryAfterMs: undefined }],
       [{ status: 400 }, 'REJECTED', { tooLarge: undefined }],
       [{ status: 422 }, 'REJECTED', { tooLarge: undefined }],
@@ -91,7 +127,7 @@ describe('http writer', () => {
       ),
     ];
     for (const [answer, expected, facts = {}] of rows) {
-      const headers = answer.headers?.['retry-after'];
+      const headers = answer.headers?.['retry-after']?.slice(0, 40);
       it(`${answer.status}${headers === undefined ? '' : `, Retry-After ${headers}`}: ${expected ?? 'taken'}`, async () => {
         const body = answer.status === 204 || answer.status === 304 ? '' : 'the answer';
         subscriber.answer = () => ({ ...answer, body });
@@ -114,6 +150,49 @@ describe('http writer', () => {
       assert.include(error.message, 'must be answered within 100 ms');
       assert.isUndefined(error.facts.unreachable);
       await impatient.close();
+    });
+
+    it('no beginning of an answer in time: UNAVAILABLE, though the whole has longer', async () => {
+      const impatient = await open({ url: subscriber.url, timeout: '10m', headersTimeout: '100ms' });
+      subscriber.answer = () => 'hang';
+      const error = await failure(impatient.write(batch, never));
+      assert.equal(error.code, 'UNAVAILABLE');
+      assert.include(error.message, 'must be answered within 100 ms');
+      await impatient.close();
+    });
+
+    it('no connection in time: UNAVAILABLE, not reached', async () => {
+      const full = createServer((socket) => socket.on('error', () => {}).resume());
+      await new Promise<void>((resolve) => full.listen(0, '127.0.0.1', resolve));
+      const { port } = full.address() as AddressInfo;
+      // It never answers the handshake, which is part of the connection.
+      const silent = await open({ url: `https://127.0.0.1:${port}/`, timeout: '10m', connectTimeout: '100ms' });
+      const error = await failure(silent.write(batch, never));
+      assert.equal(error.code, 'UNAVAILABLE');
+      assert.isTrue(error.facts.unreachable);
+      await silent.close();
+      await new Promise((resolve) => full.close(resolve));
+    });
+
+    it('an answer that trickles for ever: its status decides, after the time for the whole at the latest', async () => {
+      for (const [status, expected] of [
+        [200, undefined],
+        [503, 'UNAVAILABLE'],
+      ] as const) {
+        const server = createServer((socket) => {
+          socket.on('error', () => {}).resume();
+          socket.write(`HTTP/1.1 ${status} x\r\ncontent-length: 100000\r\n\r\n`);
+          const drip = setInterval(() => socket.write('.'), 20);
+          socket.on('close', () => clearInterval(drip));
+        });
+        await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+        const patient = await open({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, timeout: '300ms' });
+        const writing = patient.write(batch, never);
+        if (expected === undefined) await writing;
+        else assert.equal((await failure(writing)).code, expected);
+        await patient.close();
+        await new Promise((resolve) => server.close(resolve));
+      }
     });
 
     it('connection broken in the middle: UNAVAILABLE, reached', async () => {
@@ -156,6 +235,46 @@ describe('http writer', () => {
     subscriber.answer = () => ({ status: 200, body: 'x'.repeat(20_000) });
     for (let i = 0; i < 20; i++) await writer.write(batch, never);
     assert.isAtMost(subscriber.connections, 2); // one for each lane
+  });
+
+  it('keeps what a person can be shown of a binary answer, within its 2 KiB', async () => {
+    subscriber.answer = () => ({ status: 400, body: Buffer.from([0x1b, 0x5b, 0x32, 0x4a, 0, 0xff, 0xfe, 10, 0x41]) });
+    assert.equal((await failure(writer.write(batch, never))).facts.answer, '\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}\nA');
+    subscriber.answer = () => ({ status: 400, body: Buffer.alloc(5000, 0xff) });
+    const { answer = '' } = (await failure(writer.write(batch, never))).facts;
+    assert.isAtMost(Buffer.byteLength(answer), 2048);
+    assert.match(answer, /^\u{fffd}+$/u);
+  });
+
+  describe('a connection that the other side closes between two batches', () => {
+    it('is not an outage: the batch goes out again at once on a new one, under the same id', async () => {
+      let used = 0;
+      subscriber.answer = ({ headers }) => (String(headers['webhook-id']).endsWith('6-10') && used++ === 0 ? 'cut' : { status: 200 });
+      const next = plainLines(6, 10).map((line, i) => eventOf(line, i + 6));
+      await Promise.all([writer.write(batch, never), writer.write(batch, never)]); // makes both connections
+      await writer.write(deliveries(next, { first: 6 }), never);
+      const ids = subscriber.requests.map(({ headers }) => headers['webhook-id']);
+      assert.lengthOf(ids, 4);
+      assert.equal(ids[2], ids[3]);
+    });
+
+    it('is one when a new connection is closed, too', async () => {
+      await writer.write(batch, never);
+      subscriber.answer = () => 'cut';
+      assert.equal((await failure(writer.write(batch, never))).code, 'UNAVAILABLE');
+      assert.isAtMost(subscriber.requests.length, 4);
+    });
+
+    it('costs nothing with a server that keeps connections for a moment only', async () => {
+      const short = await Subscriber.open(0, undefined, { keepAliveTimeout: 1 });
+      const other = await open({ url: short.url });
+      for (let i = 0; i < 30; i++) {
+        await other.write(batch, never);
+        await new Promise((resolve) => setTimeout(resolve, i % 5));
+      }
+      await other.close();
+      await short.close();
+    });
   });
 
   it('gives up on an endless answer without taking back what its status said', async () => {
@@ -218,6 +337,65 @@ describe('http writer', () => {
     const error = await failure(other.write(batch, never));
     assert.notMatch(error.message, /p%40ss|p@ss|key=1/);
     await other.close();
+  });
+
+  it('sends credentials of its settings, and shows them nowhere', async () => {
+    const cases: [settings: object, header: string][] = [
+      [{ auth: { bearer: 'abc.def' } }, 'Bearer abc.def'],
+      [{ auth: { basic: { user: 'ops', password: 'pä:ss' } } }, `Basic ${Buffer.from('ops:pä:ss').toString('base64')}`],
+      [{ headers: { Authorization: 'Other x' } }, 'Other x'],
+    ];
+    for (const [settings, header] of cases) {
+      const other = await open({ url: subscriber.url, ...settings });
+      subscriber.answer = () => ({ status: 401 });
+      const error = await failure(other.write(batch, never));
+      assert.equal(subscriber.requests.at(-1)?.headers.authorization, header);
+      assert.notMatch(`${error.message} ${JSON.stringify(error.facts)}`, /abc|ss|Other x/);
+      await other.close();
+    }
+  });
+
+  it('sends NDJSON with a line feed after each event', async () => {
+    const other = await open({ url: subscriber.url, format: 'ndjson' });
+    await other.write(batch, never);
+    const { headers, body } = subscriber.requests[0]!;
+    assert.equal(headers['content-type'], 'application/x-ndjson');
+    assert.match(body.toString(), /^(\{.*\}\n){5}$/);
+    await other.close();
+  });
+
+  describe('structured CloudEvents', () => {
+    it('are one event a request, in order, each under an id of its own; the first that is not taken ends the write', async () => {
+      const other = await open({ url: subscriber.url, format: 'cloudevents' });
+      subscriber.answer = () => ({ status: subscriber.requests.length === 3 ? 422 : 200 });
+      assert.equal((await failure(other.write(batch, never))).code, 'REJECTED');
+      assert.deepEqual(
+        subscriber.requests.map(({ headers }) => headers['webhook-id']),
+        [1, 2, 3].map((n) => `ops.normal.1795000000000.${n}-${n}`),
+      );
+      await other.close();
+    });
+
+    it('want one event a write, so that what was taken is settled before the next', () => {
+      const settings = (format: HttpSettings['format']): HttpSettings => httpSettings.parse({ url: 'http://h/', format });
+      assert.equal(httpEventsMax(settings('cloudevents')), 1);
+      assert.isUndefined(httpEventsMax(settings('cloudevents-batch')));
+    });
+
+    it('are taken by the cloudevents package as a whole request', async () => {
+      const other = await open({ url: subscriber.url, format: 'cloudevents' });
+      const events = [...nastyLines(), ...plainLines(1, 3)].map((line, i) => eventOf(line, i + 1));
+      await other.write(deliveries(events), never);
+      assert.lengthOf(subscriber.requests, events.length);
+      for (const [i, { headers, body }] of subscriber.requests.entries()) {
+        assert.equal(headers['content-type'], 'application/cloudevents+json');
+        const cloudEvent = HTTP.toEvent({ headers, body: body.toString() }) as CloudEvent<{ message: string }>;
+        assert.isTrue(cloudEvent.validate());
+        assert.equal(cloudEvent.id, events[i]!.id);
+        assert.equal(cloudEvent.data?.message, events[i]!.message);
+      }
+      await other.close();
+    });
   });
 
   describe('CloudEvents, judged by the cloudevents package', () => {
