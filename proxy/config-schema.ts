@@ -12,6 +12,7 @@ const LATER = new Set([
   'subscriptions',
   'writers.secret',
   'writers.secrets',
+  'rotate.gzip',
   'filter.source',
   'filter.object',
   'filter.attributes',

@@ -55,6 +55,18 @@ const KINDS: Readonly<Record<string, () => Promise<WriterKind>>> = {
       eventsMax: (settings) => httpEventsMax(httpSettings.parse(settings)),
     };
   },
+  file: async () => {
+    const { FileWriter } = await import('../writers/file.ts');
+    const { fileProbe, fileProblems, fileSettings, ownFile } = await import('../writers/file-settings.ts');
+    return {
+      shape: fileSettings.shape,
+      check: (settings) => fileProblems(fileSettings.parse(settings)),
+      probe: async (settings, directory) => fileProbe(fileSettings.parse(settings), directory),
+      owns: (settings, directory) => ({ key: 'path', what: ownFile(fileSettings.parse(settings), directory) }),
+      open: async (settings, parts) => FileWriter.open(fileSettings.parse(settings), parts),
+      writeTimeoutMs: () => 60_000,
+    };
+  },
   console: async () => {
     const { ConsoleWriter, consoleSettings } = await import('../writers/console.ts');
     return {

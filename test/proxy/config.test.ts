@@ -28,6 +28,8 @@ describe('proxy config', () => {
 
   const writer = (keys: string): string => `writers:\n  - name: ops\n    kind: http\n    url: http://h/\n    ${keys}\n`;
   const loopback = 'must be on loopback or a unix socket without listen.tls and listen.token, got';
+  const fileWriter = (keys: string): string => `writers:\n  - { name: a, kind: file, path: e, ${keys} }`;
+  const loopback = 'must be on loopback or a unix socket, got';
 
   /** What is wrong, where, and what is said. */
   const bad: [text: string, line: number, column: number, message: string][] = [
@@ -75,8 +77,8 @@ describe('proxy config', () => {
     ['writers: [ops]', 1, 11, 'writers[0] must be a map, got "ops"'],
     ['writers:\n  - kind: console', 2, 5, 'writers[0].name must be 1 to 63 of a-z, 0-9 and -, got nothing'],
     ['writers:\n  - { name: Ops, kind: console }', 2, 13, 'writers[0].name must be 1 to 63 of a-z, 0-9 and -, got "Ops"'],
-    ['writers:\n  - name: a', 2, 5, 'writers[0].kind must be one of http, console, got nothing'],
-    ['writers:\n  - { name: a, kind: pigeon, seeds: 3 }', 2, 22, 'writers[0].kind must be one of http, console, got "pigeon"'],
+    ['writers:\n  - name: a', 2, 5, 'writers[0].kind must be one of http, file, console, got nothing'],
+    ['writers:\n  - { name: a, kind: pigeon, seeds: 3 }', 2, 22, 'writers[0].kind must be one of http, file, console, got "pigeon"'],
     ['writers:\n  - { name: a, kind: console, format: pretty }', 2, 39, 'writers[0].format must be one of auto, text, json, got "pretty"'],
     ['writers:\n  - { name: a, kind: console, url: "http://h/" }', 2, 31, 'writers[0].url is unknown, expected any of name, kind,'],
     [
@@ -132,6 +134,18 @@ describe('proxy config', () => {
       'writers[0].batch.eventsMax must be at most 1 with these settings, got 5',
     ],
     [writer('headers: { Host: h }'), 5, 16, 'writers[0].headers.Host must be a header name that is not one of ours, got "Host"'],
+    ['writers:\n  - { name: a, kind: file }', 2, 5, 'writers[0].path must be the path of a file, got nothing'],
+    [fileWriter('mode: 0640'), 2, 43, "writers[0].mode must be file permissions in quotes, such as '0640', got 0640"],
+    [fileWriter('rotate: { bytesMax: 1MiB }'), 2, 45, 'writers[0].rotate.keep must be a whole number from 1 to 10000, got nothing'],
+    [fileWriter('rotate: { keep: 3 }'), 2, 45, 'writers[0].rotate must have bytesMax, interval or both'],
+    [fileWriter('rotate: { bytesMax: 1B, keep: 3 }'), 2, 57, 'writers[0].rotate.bytesMax must be a size from 1KiB to 1TiB, got "1B"'],
+    [fileWriter('rotate: { gzip: true, bytesMax: 1MiB, keep: 3 }'), 2, 47, 'writers[0].rotate.gzip comes with a later version'],
+    [
+      `${fileWriter('mode: "0600"')}\n  - { name: b, kind: file, path: ./sub/../e.1 }`,
+      3,
+      34,
+      'writers[1].path must be another than that of writers[0], both are',
+    ],
     [writer('timeout: 30'), 5, 14, 'writers[0].timeout must be a duration from 100ms to 10m, got 30'],
     [writer('secret: x'), 5, 5, 'writers[0].secret comes with a later version'],
     [writer('batch: { interval: 1 fortnight }'), 5, 24, 'writers[0].batch.interval must be a duration from 0ms to 1h, got "1 fortnight"'],
