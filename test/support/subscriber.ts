@@ -34,9 +34,8 @@ export class Subscriber {
   connections = 0;
 
   /** Listens on a free port, or on `port`; with TLS where there are options for it. */
-  static async open(port = 0, tls?: ServerOptions, { keepAliveTimeout = 5000 } = {}): Promise<Subscriber> {
+  static async open(port = 0, tls?: ServerOptions): Promise<Subscriber> {
     const subscriber = new Subscriber(tls);
-    subscriber.#server.keepAliveTimeout = keepAliveTimeout;
     await new Promise<void>((resolve, reject) => {
       subscriber.#server.once('error', reject).listen(port, '127.0.0.1', resolve);
     });

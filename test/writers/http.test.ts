@@ -264,17 +264,6 @@ describe('http writer', () => {
       assert.equal((await failure(writer.write(batch, never))).code, 'UNAVAILABLE');
       assert.isAtMost(subscriber.requests.length, 4);
     });
-
-    it('costs nothing with a server that keeps connections for a moment only', async () => {
-      const short = await Subscriber.open(0, undefined, { keepAliveTimeout: 1 });
-      const other = await open({ url: short.url });
-      for (let i = 0; i < 30; i++) {
-        await other.write(batch, never);
-        await new Promise((resolve) => setTimeout(resolve, i % 5));
-      }
-      await other.close();
-      await short.close();
-    });
   });
 
   it('gives up on an endless answer without taking back what its status said', async () => {
