@@ -29,7 +29,6 @@ describe('proxy config', () => {
   const writer = (keys: string): string => `writers:\n  - name: ops\n    kind: http\n    url: http://h/\n    ${keys}\n`;
   const loopback = 'must be on loopback or a unix socket without listen.tls and listen.token, got';
   const fileWriter = (keys: string): string => `writers:\n  - { name: a, kind: file, path: e, ${keys} }`;
-  const loopback = 'must be on loopback or a unix socket, got';
 
   /** What is wrong, where, and what is said. */
   const bad: [text: string, line: number, column: number, message: string][] = [
