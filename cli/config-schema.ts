@@ -1,7 +1,8 @@
 /** JSON Schema of the config, for editors and generators of configs. */
 import { z } from 'zod';
-import { configSchema, section, writerShape } from '../proxy/config-schema.ts';
+import { configSchema, writerShape } from '../proxy/config-schema.ts';
 import { WRITER_KINDS, writerKind } from '../proxy/writers.ts';
+import { section } from '../writers/settings.ts';
 import { leafKind, writtenForm } from './config-values.ts';
 import { printJson } from './text.ts';
 
