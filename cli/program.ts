@@ -33,7 +33,20 @@ ${EXIT_HELP}`,
     )
     .showHelpAfterError('(fondaco --help lists what there is)')
     .exitOverride();
-  for (const add of [addProxy, addRecord, addStatus, addTail, addEvent, addWriter, addDeadLetter, addLedger, addDoctor, addConfig, addTls])
+  for (const add of [
+    addProxy,
+    addRecord,
+    addStatus,
+    addTail,
+    addEvent,
+    addWriter,
+    addDeadLetter,
+    addLedger,
+    addSpool,
+    addDoctor,
+    addConfig,
+    addTls,
+  ])
     add(program, version);
   return program;
 }
