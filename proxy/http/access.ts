@@ -8,11 +8,14 @@ import { HttpError } from './http-error.ts';
 /** Whoever asks whether a proxy lives need not know its token. */
 const OPEN = new Set(['/healthz', '/readyz']);
 
+/** Who connects and then says nothing is let go after this, ms. */
+const HANDSHAKE_MS = 10_000;
+
 /** What `fastify({ https })` takes: TLS with these files, asking for client certificates if there is a CA for them; null for plain HTTP. */
 export function httpsOptions(tls: ListenTls | undefined): ServerOptions | null {
   if (!tls) return null;
   const { cert, key, clientCa } = tls;
-  return { cert, key, ...(clientCa && { ca: clientCa, requestCert: true, rejectUnauthorized: true }) };
+  return { cert, key, handshakeTimeout: HANDSHAKE_MS, ...(clientCa && { ca: clientCa, requestCert: true, rejectUnauthorized: true }) };
 }
 
 /** Answers 401 before anything of a request's body is read, unless the gate lets its sender in. */
