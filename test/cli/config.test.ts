@@ -31,7 +31,7 @@ writers:
   - name: ops
     kind: http
     url: https://user:tell-nobody@ops.example/events?key=tell-nobody
-    headers: { authorization: "Bearer \${OPS_TOKEN}", x-plain: tell-nobody }
+    headers: { x-token: "Bearer \${OPS_TOKEN}", x-plain: tell-nobody }
     batch: { interval: "\${WAIT}" }
     retry: { policy: dead-letter, attempts: 3 }
   - { name: hook, kind: http, url: "\${HOOK}" }
@@ -50,7 +50,7 @@ writers:
       name: 'ops',
       url: 'https://***@ops.example/events?***',
       format: 'cloudevents-batch',
-      headers: { authorization: '***', 'x-plain': '***' },
+      headers: { 'x-token': '***', 'x-plain': '***' },
       timeout: '30s',
       batch: { interval: '250ms', eventsMax: 500, bytesMax: '1MiB' },
       retry: { policy: 'dead-letter', attempts: 3, initial: '1s', max: '5m' },

@@ -42,7 +42,7 @@ describe('the tree of verbs', () => {
       nouns.map((noun) => noun.name()),
       ['event', 'writer', 'dead-letter', 'ledger', 'config'],
     );
-    for (const noun of nouns) assert.include(noun.aliases(), `${noun.name()}s`);
+    for (const noun of nouns) if (!noun.name().endsWith('s')) assert.include(noun.aliases(), `${noun.name()}s`);
   });
 
   const wrong: [args: string[], says: string][] = [
