@@ -29,8 +29,8 @@ const FORMATS: Readonly<Record<HttpSettings['format'], Format>> = {
   ndjson: { encode: nativeLines, contentType: NDJSON_TYPE },
 };
 
-/** One for each lane. */
-const CONNECTIONS = 2;
+/** One for each lane, and one for a replay. */
+const CONNECTIONS = 3;
 const CONNECT_MS = 10_000;
 /** A connection that idles is closed by us, before common servers do it (Node and Apache: 5 s), unless they say that they keep it longer. */
 const IDLE_MS = 4000;
@@ -48,7 +48,7 @@ export function httpEventsMax({ format }: HttpSettings): number | undefined {
   return FORMATS[format].eventsMax;
 }
 
-/** One destination. Writes of the two lanes may overlap: each takes a connection of its own. */
+/** One destination. Writes of the two lanes, and of a replay, may overlap: each takes a connection of its own. */
 export class HttpWriter implements Writer {
   readonly #pool: Pool;
   readonly #clock: Clock;
