@@ -430,7 +430,7 @@ describe('ingest', () => {
     ]);
     expect(await accept({ ...senders[3]!.batch(0, []), events: big })).to.include({ settled: 1000 });
     expect(auditStore(kit.storage).accepted).to.equal(4000);
-  });
+  }).timeout(30_000); // 120 MB, encoded, stored and read again: seconds on a machine that does much else
 
   it('puts an event into the lane that its severity asks for, whatever lane it was recorded in', async () => {
     await accept(new Sender('urgent').batch(0, [{ message: 'low' }, { message: 'high', severity: 'critical' }]));
