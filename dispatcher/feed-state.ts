@@ -58,10 +58,8 @@ export function succeed(row: FeedRow): boolean {
   return isNews;
 }
 
-/** There is room for dead letters again. True: that was what it waited for. */
-export function makeRoom(row: FeedRow, now: number): boolean {
-  if (!row.isFull) return false;
-  delete row.isFull;
+/** What it was refused for is over, as far as one can see: there is room for dead letters, or a replay delivers. False: it was not refused. */
+export function release(row: FeedRow, now: number): boolean {
   if (stateBelow(row) !== 'refused') return false;
   become(row, 'delivering');
   anew(row);

@@ -17,7 +17,7 @@ import { attemptWrite } from './attempt.ts';
 import { roomFor, type DeadLetterLimits } from './dead-letters.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { FEED_PREFIX, newFeedRow, type FeedError, type FeedRow } from './feed-row.ts';
-import { makeRoom, pause, resume } from './feed-state.ts';
+import { pause, release, resume } from './feed-state.ts';
 import { isSameFilter, type Filter } from './filter.ts';
 import { LaneFeed } from './lane-feed.ts';
 import { beginningOf } from './ledger.ts';
@@ -268,7 +268,20 @@ export class Feed {
 
   /** Dead letters are gone: a feed that waited for room goes on. To be called in the commit, after the counts changed. */
   roomMade(): void {
-    if (!this.row.isFull || roomFor(this.row, this.settings) === 0 || !makeRoom(this.row, this.clock.now())) return;
+    if (this.row.isFull && roomFor(this.row, this.settings) > 0) this.#release();
+  }
+
+  /**
+   * A replay delivers: the destination takes events, so what it still rejects is at fault itself. To be called in the commit, after the
+   * counts changed.
+   */
+  proved(): void {
+    if (this.row.isFull) this.roomMade();
+    else this.#release();
+  }
+
+  #release(): void {
+    if (!release(this.row, this.clock.now())) return;
     for (const lane of LANES) this.lanes[lane].forward();
   }
 

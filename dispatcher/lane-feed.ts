@@ -17,7 +17,6 @@ import { LaneCut } from './lane-cut.ts';
 import { LaneReader, type GivenUp, type Step } from './lane-reader.ts';
 import { LaneMoves } from './lane-moves.ts';
 import type { InCommit, Move, PassStep, WriteStep } from './moves.ts';
-import { probeBehind } from './probe.ts';
 import { RetryTimer } from './retry-timer.ts';
 import { Unconfirmed } from './unconfirmed.ts';
 
@@ -285,35 +284,14 @@ export class LaneFeed {
       return;
     }
     const { row } = this.#feed;
+    if (this.#stateAtCut === 'refused' && row.state === 'delivering') return; // released meanwhile: what it says now counts
     const isFull = !this.#hasRoomFor(step);
-    const isRefused = stateBelow(row) === 'refused';
-    if (isFull || isRefused || row.loneRejections + this.#unconfirmed.dead + 1 >= LONE_REJECTIONS_MAX) {
-      const cause = isRefused && !isFull ? await this.#probe(step, failure, signal) : failure;
-      if (cause && !signal.aborted && !this.#toGiveUp) await this.#refuse(step, cause, signal, isFull);
+    if (isFull || stateBelow(row) === 'refused' || row.loneRejections + this.#unconfirmed.dead + 1 >= LONE_REJECTIONS_MAX) {
+      await this.#refuse(step, failure, signal, isFull);
       return;
     }
     await this.#move(step, signal, this.#moves.settingAside(step, failure, true));
     this.#size.found();
-  }
-
-  /** See probe.ts. Resolves with what is still to be waited for; undefined: it goes on. */
-  async #probe(head: WriteStep, failure: FondacoError, signal: AbortSignal): Promise<FondacoError | undefined> {
-    if (this.#feed.settings.writer.resendWindow !== undefined) return failure;
-    const probed = await probeBehind(head, failure, {
-      lane: { ...this.#row },
-      lettersMax: roomFor(this.#feed.row, this.#feed.settings),
-      next: async (lane) => this.#cut.next(lane, 1, signal),
-      attempt: async (step) => this.#attempt(step, signal),
-      passing: (step) => this.#moves.passing(step),
-      settingAside: (step, answer) => this.#moves.settingAside(step, answer, true),
-      delivering: (step) => this.#moves.delivering(step),
-      isWanted: () => this.#feed.row.state === 'refused' && !this.#toGiveUp && !signal.aborted,
-    });
-    if ('failure' in probed) return probed.failure;
-    const apply = (lane: FeedLane, commit: InCommit): void => probed.moves.forEach((move) => move.apply(lane, commit));
-    await this.#commit(signal, apply, (lane) => lane.cursor === head.from);
-    this.#feed.wentThrough(this.#lane, true);
-    return undefined;
   }
 
   #hasRoomFor(step: WriteStep): boolean {

@@ -252,7 +252,7 @@ export class Replay {
       lane.delivered += step.letters.length;
       row.delivered += step.letters.length;
       this.#passed(row, draft, step);
-      this.#feed.roomMade();
+      this.#feed.proved();
     });
     this.#size.delivered(step.letters.length);
     this.#rejectionsInARow = 0;
