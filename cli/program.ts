@@ -3,6 +3,7 @@ import { addConfig } from './commands/config.ts';
 import { addDeadLetter } from './commands/dead-letter.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEvent } from './commands/event.ts';
+import { addJournal } from './commands/journal.ts';
 import { addLedger } from './commands/ledger.ts';
 import { addProxy } from './commands/proxy.ts';
 import { addRecord } from './commands/record.ts';
@@ -43,6 +44,7 @@ ${EXIT_HELP}`,
     addDeadLetter,
     addLedger,
     addSpool,
+    addJournal,
     addDoctor,
     addConfig,
     addTls,

@@ -1,8 +1,5 @@
-import { createWriteStream, type WriteStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
-import { once } from 'node:events';
 import { Presets, SingleBar } from 'cli-progress';
-import { asError, isFondacoError } from '../core/errors.ts';
+import { isFondacoError } from '../core/errors.ts';
 import { FIELD, decodeEvent } from '../core/event-codec.ts';
 import { LANES, perLane, type PerLane } from '../core/lane.ts';
 import { ProtobufReader } from '../core/protobuf.ts';
@@ -10,10 +7,8 @@ import { defaultDirectory } from '../recorder/options.ts';
 import { bytesOf, findLives, removeViews, StoppedLife, type Damage, type LifePlace } from '../recorder/stopped-life.ts';
 import { visible } from '../writers/console-line.ts';
 import { EXIT, ExitError } from './exit.ts';
+import { openOut, type Out } from './out.ts';
 import { age, count, print, printJson, table } from './text.ts';
-
-/** Bytes that wait to be written, before reading waits for them. */
-const OUT_BYTES = 1024 * 1024;
 
 /** A life in a list. */
 interface LifeLine extends LifePlace {
@@ -187,57 +182,6 @@ function textField(bytes: Buffer, field: number): string | undefined {
     if (reader.field === field) text = bytes.toString('utf8', reader.start, reader.at);
   }
   return text;
-}
-
-/** Where an export goes: a new file, or stdout. */
-interface Out {
-  readonly isTerminal: boolean;
-  /** False when nobody reads any more. */
-  write(text: string): Promise<boolean>;
-  end(): Promise<void>;
-  /** Takes away what was begun. */
-  discard(): Promise<void>;
-}
-
-async function openOut(file: string | undefined): Promise<Out> {
-  if (file === undefined || file === '-') {
-    const stream = process.stdout;
-    const write = async (text: string): Promise<boolean> => {
-      if (!stream.destroyed && !stream.write(text))
-        await Promise.race([once(stream, 'drain'), once(stream, 'close')]).catch(() => undefined);
-      return !stream.destroyed;
-    };
-    return { isTerminal: stream.isTTY, write, end: () => Promise.resolve(), discard: () => Promise.resolve() };
-  }
-  const stream: WriteStream = createWriteStream(file, { flags: 'wx', mode: 0o600, highWaterMark: OUT_BYTES });
-  await once(stream, 'open').catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
-      throw new ExitError(EXIT.usage, `${file} must be a new file, it is there already`);
-    throw new ExitError(EXIT.disk, `${file} must be writable: ${asError(error).message}`, error);
-  });
-  let failure: Error | undefined;
-  stream.on('error', (error) => (failure = error));
-  const check = (): void => {
-    if (failure) throw new ExitError(EXIT.disk, `${file} must take what is exported: ${failure.message}`, failure);
-  };
-  return {
-    isTerminal: false,
-    write: async (text) => {
-      check();
-      if (!stream.write(text)) await Promise.race([once(stream, 'drain'), once(stream, 'close')]);
-      check();
-      return true;
-    },
-    end: async () => {
-      stream.end();
-      if (!stream.closed) await once(stream, 'close');
-      check();
-    },
-    discard: async () => {
-      stream.destroy();
-      await rm(file, { force: true });
-    },
-  };
 }
 
 /** A life by its name, or every life below a directory. Rejects CONFIG if there is none. */

@@ -73,6 +73,7 @@ export class Dispatcher {
   #wakeAt = Infinity;
   /** What a damaged store needs, not yet in a commit. */
   #mended: (Mended & { readonly what: readonly string[] }) | undefined;
+  #told: readonly string[] = [];
   /** Stored windows that cannot be reported any more. */
   #gone: { key: string; held: number }[] = [];
 
@@ -220,6 +221,7 @@ export class Dispatcher {
     const mended = mend(all, { urgent: journal.head('urgent'), normal: journal.head('normal') });
     const what = [...journal.salvaged, ...mended.problems];
     this.#mended = what.length > 0 ? { ...mended, what } : undefined;
+    this.#told = what;
     const rows = all.filter(({ key }) => !mended.deletions.includes(key));
     this.#counts = mended.counts;
     this.#series.clear();
@@ -258,6 +260,11 @@ export class Dispatcher {
       message: `the store was damaged: ${shown.join('; ')}`,
       attributes,
     });
+  }
+
+  /** What was damaged at the last opening, and was put right. */
+  get mended(): readonly string[] {
+    return this.#told;
   }
 
   /** True if the writer has had a row. */

@@ -3,7 +3,7 @@
  * whose files are links to the life's: LevelDB never writes into a file that was there. A life whose owner is alive is left alone.
  */
 import { rmSync } from 'node:fs';
-import { copyFile, link, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import type { SeqRange } from '../core/batch.ts';
@@ -14,6 +14,7 @@ import { LANES, type Lane, type PerLane } from '../core/lane.ts';
 import { ProtobufReader } from '../core/protobuf.ts';
 import { LevelJournal } from '../journal/level-journal.ts';
 import { lockDirectory } from '../journal/lock.ts';
+import { linkStore } from '../journal/view.ts';
 import { restoreAll } from './adoption.ts';
 import { EXIT_FILE } from './exit-file.ts';
 import { directoryBytes, openOrSetAside, VIEW, type LifeParts } from './life.ts';
@@ -82,7 +83,7 @@ export class StoppedLife {
     try {
       const lock = await lockDirectory(place.directory, HOLDER);
       try {
-        await linkFiles(place.directory, join(view, place.life));
+        await linkStore(place.directory, join(view, place.life), [EXIT_FILE]);
       } finally {
         await lock.release();
       }
@@ -182,18 +183,6 @@ export class StoppedLife {
 /** What a life's directory takes, in bytes. */
 export function bytesOf({ directory }: LifePlace): Promise<number> {
   return directoryBytes(directory);
-}
-
-/** All but LevelDB's lock and logs for people; where links are not to be had, copies. */
-async function linkFiles(from: string, to: string): Promise<void> {
-  await mkdir(join(to, 'db'), { recursive: true, mode: 0o700 });
-  const files = [EXIT_FILE, ...(await readdir(join(from, 'db')).catch(() => [])).map((name) => join('db', name))];
-  for (const file of files) {
-    if (/LO(CK|G|G\.old)$/.test(file)) continue;
-    await link(join(from, file), join(to, file)).catch(async (error: unknown) => {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') await copyFile(join(from, file), join(to, file));
-    });
-  }
 }
 
 async function foldersIn(directory: string): Promise<string[]> {

@@ -1,0 +1,42 @@
+import { Option, type Command } from 'commander';
+import type { JournalFlags } from '../journal.ts';
+import { addNoun, defaultVerb, withExamples } from './options.ts';
+
+export function addJournal(to: Command): void {
+  const journal = addNoun(to, 'journal', 'the store of a stopped proxy');
+  const check = withData(defaultVerb(journal, 'check'))
+    .description('read every entry and row, change nothing, and name what is damaged; exits 1 if anything is')
+    .option('--json', 'as JSON');
+  withExamples(check, 'fondaco journal check --data /var/lib/fondaco').action(async (flags: JournalFlags) => {
+    const { checkJournal } = await import('../journal.ts');
+    await checkJournal(flags);
+  });
+  const repair = withData(journal.command('repair'))
+    .description('put right what is damaged, as a starting proxy would, and set the evidence aside')
+    .option('--json', 'as JSON')
+    .option('-y, --yes', 'do not ask');
+  withExamples(repair, 'fondaco journal repair --data /var/lib/fondaco --yes').action(async (flags: JournalFlags) => {
+    const { repairJournal } = await import('../journal.ts');
+    await repairJournal(flags);
+  });
+  const out = withData(journal.command('export'))
+    .description('write every event that can be read as NDJSON; they stay in the journal')
+    .option('-o, --out <file>', 'a new file (default: stdout)');
+  withExamples(out, 'fondaco journal export --data /var/lib/fondaco --out events.ndjson').action(async (flags: JournalFlags) => {
+    const { exportJournal } = await import('../journal.ts');
+    await exportJournal(flags);
+  });
+  const compact = withData(journal.command('compact'))
+    .description('give the room of what was trimmed back to the file system')
+    .option('--json', 'as JSON');
+  withExamples(compact, 'fondaco journal compact --data /var/lib/fondaco').action(async (flags: JournalFlags) => {
+    const { compactJournal } = await import('../journal.ts');
+    await compactJournal(flags);
+  });
+}
+
+function withData(verb: Command): Command {
+  return verb
+    .addOption(new Option('-d, --data <directory>', "the proxy's data directory (default: that of its config)"))
+    .option('-c, --config <file>', 'the config; found like that of fondaco proxy');
+}
