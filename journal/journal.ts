@@ -174,7 +174,8 @@ export class DiskJournal implements Journal {
 
   async trim(lane: Lane, position: number): Promise<void> {
     const { head, tail } = this.#bounds[lane];
-    if (position <= tail) return;
+    if (position <= tail && this.#state === 'closed') return;
+    if (position <= tail) return this.commit(() => undefined); // the commit that trimmed may still be in flight
     if (position > head) throw new RangeError(`cannot trim ${lane} to ${position}, beyond its head ${head}`);
     const tailOffset = await this.#offsetAt(lane, position, tail);
     await this.commit((draft) => {

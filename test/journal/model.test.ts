@@ -305,7 +305,23 @@ describe('a journal, over random schedules of commits, failures, crashes and tri
         for (const each of steps) await model.run(each);
         await model.finish();
       }),
-      { numRuns: 300 },
+      // A trim to where another one, still in flight, has trimmed already, was acknowledged before that was durable.
+      {
+        numRuns: 300,
+        examples: [
+          [
+            [
+              { do: 'commit', lane: 'normal', count: 1 },
+              { do: 'restart' },
+              { do: 'trim', lane: 'normal', part: 1 },
+              { do: 'trim', lane: 'normal', part: 0 },
+              { do: 'commit', lane: 'urgent', count: 1 },
+              { do: 'crash' },
+            ],
+            0,
+          ],
+        ],
+      },
     );
   });
 });

@@ -218,7 +218,7 @@ describe('the table of faults, at a real proxy', function () {
     await expectDelivered(0);
     expect(messages(opsBook)).to.deep.equal(all);
     const unknown = await Child.cli('writer', 'resume', 'opps', '--api', proxy.api).ended;
-    expect(unknown.code).to.equal(69);
+    expect(unknown.code).to.equal(64);
     expect(unknown.stderr).to.include('there is no writer called "opps"');
   });
 });
