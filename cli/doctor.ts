@@ -1,4 +1,6 @@
 /** `doctor`: what could be wrong around a proxy, running or not, in one list. The checks of this machine are doctor-machine.ts. */
+import { isFondacoError } from '../core/errors.ts';
+import { isLoopback } from '../core/loopback.ts';
 import { checkConfig, formatProblem, type ProxyConfig } from '../proxy/config.ts';
 import { formatAddress } from '../proxy/address.ts';
 import { visible } from '../writers/console-line.ts';
@@ -6,7 +8,6 @@ import { askProxy, type Api } from './api.ts';
 import { apiOptions, type ConnectionFlags } from './connection.ts';
 import { watchClock, checkData, checkPort, type Finding } from './doctor-machine.ts';
 import { EXIT, ExitError } from './exit.ts';
-import { isFondacoError } from '../core/errors.ts';
 import type { StatusView } from './status.ts';
 import { count, paint, plural, print, printJson } from './text.ts';
 import { nextStep, troubleLines, type WriterView } from './writer-view.ts';
@@ -31,13 +32,17 @@ export async function runDoctor(flags: DoctorFlags, version: string): Promise<vo
 
 /** The proxy of the config, where nothing else is said. */
 function withConfigured(flags: DoctorFlags, config: ProxyConfig | undefined): DoctorFlags {
-  const isSaid = flags.api !== undefined || (process.env.FONDACO_API ?? '') !== '';
-  if (isSaid || !config) return flags;
-  const { http } = config.listen;
-  if ('path' in http) return { ...flags, api: formatAddress(http) };
-  const host = http.host === '0.0.0.0' ? '127.0.0.1' : http.host === '::' ? '::1' : http.host;
-  const scheme = flags.ca !== undefined || (process.env.FONDACO_CA ?? '') !== '' ? 'https' : 'http';
-  return http.port === 0 ? flags : { ...flags, api: `${scheme}://${formatAddress({ host, port: http.port })}` };
+  const isSaid = (flag: string | undefined, variable: string): boolean => flag !== undefined || (process.env[variable] ?? '') !== '';
+  if (isSaid(flags.api, 'FONDACO_API') || !config) return flags;
+  const { http, tls, token } = config.listen;
+  const isUnknown = 'port' in http && http.port === 0;
+  if (isUnknown) return flags;
+  const host = 'path' in http ? '' : http.host === '0.0.0.0' ? '127.0.0.1' : http.host === '::' ? '::1' : http.host;
+  const isTls = tls !== undefined || isSaid(flags.ca, 'FONDACO_CA');
+  const api = 'path' in http ? formatAddress(http) : `${isTls ? 'https' : 'http'}://${formatAddress({ host, port: http.port })}`;
+  const isTokenSaid = isSaid(flags.token, 'FONDACO_TOKEN') || isSaid(flags.tokenFile, 'FONDACO_TOKEN_FILE');
+  const isSafe = isTls || 'path' in http || isLoopback(host);
+  return { ...flags, api, ...(token !== undefined && !isTokenSaid && isSafe && { token }) };
 }
 
 async function findConfig(file: string | undefined): Promise<{ config?: ProxyConfig; findings: Finding[] }> {
@@ -59,6 +64,8 @@ async function checkMachine(config: ProxyConfig, isProxyThere: boolean): Promise
   return [...data, ...ports];
 }
 
+const AWAY = ['ECONNREFUSED', 'ENOENT', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN'];
+
 async function findProxy(api: Api, version: string): Promise<{ isThere: boolean; findings: Finding[] }> {
   try {
     return { isThere: true, findings: proxyFindings(await askProxy<StatusView>(api, '/v1/status'), api, version) };
@@ -68,7 +75,9 @@ async function findProxy(api: Api, version: string): Promise<{ isThere: boolean;
     }
     if (!isFondacoError(error, 'UNAVAILABLE')) throw error;
     const [message = '', hint = ''] = error.text.split('\n');
-    return { isThere: false, findings: [{ check: 'proxy', level: 'warn', message, hint }] };
+    // Nobody there may be as it should be; somebody who does not speak with us is not.
+    const isAway = AWAY.includes((error.facts.cause as NodeJS.ErrnoException | undefined)?.code ?? '');
+    return { isThere: !isAway, findings: [{ check: 'proxy', level: isAway ? 'warn' : 'fail', message, hint }] };
   }
 }
 
