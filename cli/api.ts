@@ -32,10 +32,12 @@ export interface Ask {
   readonly method?: 'GET' | 'POST';
   /** Sent as JSON. */
   readonly body?: object;
+  /** How long the whole answer may take; 10 s unless told. */
+  readonly timeoutMs?: number;
 }
 
 /**
- * Asks a proxy and returns its JSON. Waits at most 10 s. Rejects UNAVAILABLE where no proxy answers or its certificate is not trusted,
+ * Asks a proxy and returns its JSON. Waits at most `timeoutMs`. Rejects UNAVAILABLE where no proxy answers or its certificate is not trusted,
  * with an AnswerError where it has not got what was asked for or will not do it.
  */
 export async function askProxy<T>(api: Api, path: string, ask: Ask = {}): Promise<T> {
@@ -43,8 +45,8 @@ export async function askProxy<T>(api: Api, path: string, ask: Ask = {}): Promis
 }
 
 /** Like `askProxy`, the JSON as it came: what JSON.parse makes of attributes is not always what was recorded. */
-export async function askProxyText(api: Api, path: string, { method = 'GET', body }: Ask = {}): Promise<string> {
-  const signal = AbortSignal.timeout(TIMEOUT_MS);
+export async function askProxyText(api: Api, path: string, { method = 'GET', body, timeoutMs = TIMEOUT_MS }: Ask = {}): Promise<string> {
+  const signal = AbortSignal.timeout(timeoutMs);
   const answer = await send(api, path, { method, signal, ...(body && { body: JSON.stringify(body) }) });
   const text = await readBody(answer).catch((error: unknown) => {
     throw unreachable(api, error);
@@ -186,7 +188,7 @@ function trustHint(code: string, hasCa: boolean): string {
 }
 
 function reason(error: Error, code: string): string {
-  if (error.name === 'TimeoutError' || error.name === 'AbortError') return `no answer within ${TIMEOUT_MS / 1000} s`;
+  if (error.name === 'TimeoutError' || error.name === 'AbortError') return 'no answer in time';
   if (code === 'ECONNREFUSED') return 'connection refused';
   if (code === 'ENOTFOUND') return 'there is no such host';
   if (code === 'EACCES') return 'permission denied';

@@ -16,6 +16,7 @@ import { count, cut, plural, print, screenColumns, table, terminalJson } from '.
 import { withKnownWriters } from './writer.ts';
 
 const REASON_COLUMNS_MIN = 20;
+const ANSWER_CHARS_MAX = 200;
 
 export interface DeadLetterListFlags {
   readonly writer?: string;
@@ -44,13 +45,13 @@ export async function listDeadLetters(api: Api, { writer, limit, after, json }: 
 /** Reasons are cut so that a line fits into `columns`, if it can. */
 export function deadLetterTable(letters: readonly DeadLetterView[], columns: number): string {
   const head = ['id', 'died (UTC)', 'tries', 'type', 'object', 'reason'];
-  const rows = letters.map(({ id, at, attempts, event, reason, answer }) => [
+  const rows = letters.map(({ id, at, attempts, event, reason, status, answer = '' }) => [
     visible(id),
     shortTime(at),
     count(attempts),
     visible(event.type),
     visible(objectOf(event)),
-    errorText({ message: reason, answer }),
+    visible(status !== undefined && answer !== '' ? `${status}: ${answer.slice(0, ANSWER_CHARS_MAX)}` : reason),
   ]);
   const widths = head.slice(0, -1).map((name, column) => Math.max(name.length, ...rows.map((row) => row[column]!.length)) + 2);
   const room = Math.max(REASON_COLUMNS_MIN, columns - widths.reduce((sum, width) => sum + width, 0));

@@ -1,6 +1,10 @@
-/** `ledger verify`: the counts of /v1/ledger, added up here and not by the one that keeps them. */
+/**
+ * `ledger verify`: the counts of /v1/ledger, added up here and not by the one that keeps them; and what the proxy counts when it reads its
+ * whole journal (/v1/ledger/verify), against what its books say.
+ */
 import { LANES } from '../core/lane.ts';
 import type { LaneLedger, Ledger } from '../dispatcher/ledger.ts';
+import type { Verification } from '../dispatcher/ledger-verify.ts';
 import { visible } from '../writers/console-line.ts';
 import { askProxy, type Api } from './api.ts';
 import { EXIT } from './exit.ts';
@@ -15,13 +19,34 @@ export interface LedgerCheck {
 
 const FATES = ['delivered', 'folded', 'filtered', 'dead', 'expired', 'dropped', 'pending'] as const;
 
-/** Adds up and prints every sum. Exits 1 if one is wrong. */
+/** Reading a journal of some GiB takes its time. */
+const COUNT_MS = 30 * 60_000;
+
+/** Adds up, has counted, and prints every check. Exits 1 if one is wrong. Waits at most half an hour. */
 export async function verifyLedger(api: Api, isJson: boolean): Promise<void> {
-  const checks = ledgerChecks(await askProxy<Ledger>(api, '/v1/ledger'));
+  const sums = ledgerChecks(await askProxy<Ledger>(api, '/v1/ledger'));
+  if (process.stderr.isTTY) process.stderr.write('the proxy reads its whole journal …\r');
+  const verification = await askProxy<Verification>(api, '/v1/ledger/verify', { timeoutMs: COUNT_MS });
+  if (process.stderr.isTTY) process.stderr.write('\u001b[K');
+  const counted = { checks: verification.checks.map(countedCheck), notChecked: verification.notChecked };
+  const checks = [...sums, ...counted.checks];
   const isRight = checks.every((check) => check.isRight);
-  if (isJson) printJson({ isRight, checks });
-  else print(verifyScreen(checks));
+  if (isJson) printJson({ isRight, checks, notChecked: counted.notChecked });
+  else print(verifyScreen(sums, counted));
   if (!isRight) process.exitCode = EXIT.attention;
+}
+
+/** What the proxy counted, and what it could not and why. */
+interface Counted {
+  readonly checks: readonly LedgerCheck[];
+  readonly notChecked: readonly string[];
+}
+
+const COUNTED = 'counted';
+
+function countedCheck({ name, expected, found, isGood }: Verification['checks'][number]): LedgerCheck {
+  const message = isGood ? `${name}: ${count(found)}` : `${name}: the books say ${count(expected)}, there are ${count(found)}`;
+  return { check: COUNTED, isRight: isGood, message: visible(message) };
 }
 
 /** The sums that must be right at every commit. */
@@ -69,13 +94,20 @@ function impossible(check: string, lane: LaneLedger): LedgerCheck[] {
   }));
 }
 
-export function verifyScreen(checks: readonly LedgerCheck[]): string {
-  const width = Math.max(...checks.map(({ check }) => check.length));
-  const lines = checks.map(
-    ({ check, isRight, message }) => `${isRight ? paint('green', 'ok   ') : paint('red', 'WRONG')}  ${check.padEnd(width)}  ${message}`,
-  );
-  const wrong = checks.filter(({ isRight }) => !isRight).length;
-  const end =
-    wrong === 0 ? 'every sum is right' : `${plural(wrong, 'sum is', 'sums are')} wrong: a bug or a damaged store; please report it`;
-  return [...lines, '', end].join('\n');
+/** Sums each on a line; of what was counted one by one only what is wrong, and how many are right. */
+export function verifyScreen(
+  sums: readonly LedgerCheck[],
+  { checks: counted, notChecked }: Counted = { checks: [], notChecked: [] },
+): string {
+  const right = counted.filter(({ isRight }) => isRight).length;
+  const shown = [...sums, ...counted.filter(({ isRight }) => !isRight)];
+  const width = Math.max(...shown.map(({ check }) => check.length), counted.length > 0 ? COUNTED.length : 0);
+  const line = (isRight: boolean, check: string, message: string): string =>
+    `${isRight ? paint('green', 'ok   ') : paint('red', 'WRONG')}  ${check.padEnd(width)}  ${message}`;
+  const lines = shown.map(({ check, isRight, message }) => line(isRight, check, message));
+  if (right > 0) lines.push(line(true, COUNTED, `${plural(right, 'count')} of the books against what is in the journal, one by one`));
+  lines.push(...notChecked.map((what) => `-      ${COUNTED.padEnd(width)}  not ${visible(what)}`));
+  const wrong = shown.filter(({ isRight }) => !isRight).length;
+  const alarm = `${plural(wrong, 'count is', 'counts are')} wrong: a bug or a damaged store; please report it`;
+  return [...lines, '', wrong === 0 ? 'every count is right' : alarm].join('\n');
 }

@@ -46,8 +46,23 @@ ok     ops urgent  0 accepted + 0 made = 0
 ok     ops normal  20 accepted + 1 made = 17 delivered + 2 folded + 1 dead + 1 pending
 ok     proxy       it says that its books balance
 
-every sum is right`,
+every count is right`,
     );
+  });
+
+  it('shows of what was counted what is wrong, and what could not be counted', () => {
+    const checks = [
+      { check: 'counted', isRight: true, message: 'normal: damaged entries: 0' },
+      { check: 'counted', isRight: false, message: 'ops/normal: dead letters: the books say 1, there are 2' },
+    ];
+    const screen = verifyScreen(ledgerChecks(ledger(right)), {
+      checks,
+      notChecked: ['the number of entries in urgent: they were trimmed'],
+    });
+    assert.include(screen, '\nWRONG  counted     ops/normal: dead letters: the books say 1, there are 2\n');
+    assert.include(screen, '\nok     counted     1 count of the books against what is in the journal, one by one\n');
+    assert.include(screen, '\n-      counted     not the number of entries in urgent: they were trimmed\n');
+    assert.match(screen, /\n1 count is wrong: a bug or a damaged store; please report it$/);
   });
 
   const wrong: [what: string, ledger: Ledger, says: string][] = [

@@ -5,11 +5,14 @@ const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 const TSX = import.meta.resolve('tsx');
 /** A process that has not ended by then is killed, and its test fails with what it wrote. */
 const LIMIT_MS = 30_000;
+/** Of a proxy, which is there for many verbs. */
+const PROXY_LIMIT_MS = 120_000;
 
 export interface RunOptions {
   readonly cwd: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string | Buffer;
+  readonly limitMs?: number;
 }
 
 export interface Ran {
@@ -34,7 +37,7 @@ export interface Running {
   until<T>(find: (out: { stdout: string; stderr: string }) => T | undefined): Promise<T>;
 }
 
-export function start(args: readonly string[], { cwd, env = {}, stdin = '' }: RunOptions): Running {
+export function start(args: readonly string[], { cwd, env = {}, stdin = '', limitMs = LIMIT_MS }: RunOptions): Running {
   const child = spawn(process.execPath, ['--import', TSX, MAIN, ...args], {
     cwd,
     env: { PATH: process.env.PATH, HOME: cwd, ...env },
@@ -55,7 +58,7 @@ export function start(args: readonly string[], { cwd, env = {}, stdin = '' }: Ru
   });
   child.stdin.on('error', () => {}); // it may end without having read all of it
   child.stdin.end(stdin);
-  const limit = setTimeout(() => child.kill('SIGKILL'), LIMIT_MS);
+  const limit = setTimeout(() => child.kill('SIGKILL'), limitMs);
   let isOver = false;
   const ended = new Promise<Ran>((resolve) => {
     child.once('close', (code, signal) => {
@@ -88,7 +91,7 @@ export interface RunningProxy extends Running {
 
 /** Starts `fondaco proxy` and waits until it takes events. Its config should ask for port 0. */
 export async function startProxy(args: readonly string[], options: RunOptions): Promise<RunningProxy> {
-  const running = start(['proxy', ...args], options);
+  const running = start(['proxy', ...args], { limitMs: PROXY_LIMIT_MS, ...options });
   const { grpc, http } = await running.until(({ stderr }) => {
     const line = stderr.split('\n').find((text) => text.includes('"proxy started"'));
     return !line?.endsWith('}') ? undefined : (JSON.parse(line) as { grpc: string; http: string });
