@@ -59,7 +59,7 @@ export class ConfirmingSource {
     const [books] = this.#child!.lines('ledger') as unknown as [{ ledger: Record<string, number>; older: object }];
     const { recorded } = books.ledger;
     expect(books.ledger).to.deep.equal({ recorded, settled: recorded, spooled: 0, queued: 0, dropped: 0, rejected: 0 });
-    expect(books.older).to.deep.equal({ lives: 0, events: 0 });
+    expect(books.older).to.include({ lives: 0, events: 0 });
   }
 
   log(): ConfirmingLog {

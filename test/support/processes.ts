@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeFile } from 'node:fs/promises';
 import type { Ledger } from '../../dispatcher/ledger.ts';
+import type { Verification } from '../../dispatcher/ledger-verify.ts';
 import type { ProxyStatus } from '../../proxy/status.ts';
 import { freePorts } from '../../demo/free-ports.ts';
 import { until } from './until.ts';
@@ -139,6 +140,11 @@ export class ProxyProcess {
 
   async ledger(): Promise<Ledger> {
     return (await (await fetch(`${this.api}/v1/ledger`)).json()) as Ledger;
+  }
+
+  /** The books held against what is there. */
+  async verify(): Promise<Verification> {
+    return (await (await fetch(`${this.api}/v1/ledger/verify`)).json()) as Verification;
   }
 
   async status(): Promise<ProxyStatus> {

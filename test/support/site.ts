@@ -21,6 +21,8 @@ export interface SiteOptions {
   /** The dedup interval; `0s` unless told: then every event is a delivery. */
   readonly dedup?: string;
   readonly destinations?: readonly Destination[];
+  /** How long delivered events are kept; 7 days unless told. */
+  readonly retention?: string;
 }
 
 export class Site {
@@ -28,6 +30,7 @@ export class Site {
   readonly folder: string;
   readonly #remove: () => Promise<void>;
   readonly #dedup: string;
+  readonly #retention: string;
   #destinations: readonly Destination[];
   readonly #everyDestination: Set<Destination>;
   readonly #children: Child[] = [];
@@ -35,10 +38,10 @@ export class Site {
 
   /** The proxy is not started yet. */
   static async prepare(options: SiteOptions = {}): Promise<Site> {
-    const { dedup = '0s', destinations = [await Destination.open('ops')] } = options;
+    const { dedup = '0s', retention = '7d', destinations = [await Destination.open('ops')] } = options;
     const { path, remove } = await tempDirectory();
     const proxy = await ProxyProcess.prepare(path, '');
-    const site = new Site({ proxy, remove, dedup, destinations });
+    const site = new Site({ proxy, remove, dedup, retention, destinations });
     await site.configure(destinations);
     return site;
   }
@@ -49,11 +52,18 @@ export class Site {
     return site;
   }
 
-  private constructor(parts: { proxy: ProxyProcess; remove: () => Promise<void>; dedup: string; destinations: readonly Destination[] }) {
+  private constructor(parts: {
+    proxy: ProxyProcess;
+    remove: () => Promise<void>;
+    dedup: string;
+    retention: string;
+    destinations: readonly Destination[];
+  }) {
     this.proxy = parts.proxy;
     this.folder = parts.proxy.folder;
     this.#remove = parts.remove;
     this.#dedup = parts.dedup;
+    this.#retention = parts.retention;
     this.#destinations = parts.destinations;
     this.#everyDestination = new Set(parts.destinations);
   }
@@ -75,7 +85,9 @@ export class Site {
       ({ name, url, eventsMax }) =>
         `  - { name: ${name}, kind: http, format: json, url: "${url}", timeout: 5s, batch: { interval: 20ms, eventsMax: ${eventsMax} }, retry: { policy: backoff, initial: 50ms, max: 200ms } }\n`,
     );
-    await this.proxy.configure(`dedup: { interval: ${this.#dedup} }\nwriters:\n${writers.join('')}`);
+    await this.proxy.configure(
+      `dedup: { interval: ${this.#dedup} }\njournal: { retention: ${this.#retention} }\nwriters:\n${writers.join('')}`,
+    );
   }
 
   get spool(): string {

@@ -89,6 +89,8 @@ async function expectKept(site: Site, sources: readonly ConfirmingSource[]): Pro
   const ledger = await site.proxy.ledger();
   expect(ledger).to.include({ isBalanced: true, dedupDiscrepancy: 0, rejected: 0, lost: 0, added: book.added });
   expect(ledger.accepted.urgent + ledger.accepted.normal).to.equal(book.added);
+  const { checks } = await site.proxy.verify();
+  expect(checks.filter(({ isGood }) => !isGood)).to.deep.equal([]);
   expect(book.added).to.be.within(confirmed, tried);
 }
 

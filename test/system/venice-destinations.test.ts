@@ -81,6 +81,21 @@ describe("Venice's scenarios: destinations", function () {
     await site.expectExactly([source.ids], { isRepeatFree: true });
   });
 
+  it('a slow writer gets everything across the retention, which takes only what it has', async () => {
+    const [slow, fast] = [await Destination.open('slow', { eventsMax: 40 }), await Destination.open('fast')];
+    slow.answer = () => ({ status: 503 });
+    site = await Site.start({ destinations: [slow, fast], retention: '1s' });
+    const source = await site.source('cmd');
+    await source.settle(400);
+    await until('the fast one has all', () => fast.book.events.length === 400, 10_000);
+    await pause(4000);
+    const kept = async (): Promise<number> => (await site.proxy.status()).journal.bytes;
+    expect(await kept()).to.be.above(0);
+    slow.answer = () => ({ status: 200, delayMs: 50 });
+    await site.expectExactly([source.ids]);
+    await until('what both have is given up', async () => (await kept()) === 0, 20_000);
+  });
+
   it('a destination that is restarted 3 times while events flow has all of them, and repeats are equal', async () => {
     const [ops, other] = [await Destination.open('ops', { eventsMax: 20 }), await Destination.open('other')];
     ops.answer = () => ({ status: 200, delayMs: 5 });

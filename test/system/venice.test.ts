@@ -56,7 +56,7 @@ describe("Venice's scenarios: recorders and the proxy", function () {
     await site.expectExactly([...lives, last.ids], { isRepeatFree: true });
     const components = site.ops.book.events.map(({ source, id }) => [source.component, id]);
     expect(components).to.deep.equal([...lives[0]!.normal, ...lives[1]!.normal, ...last.ids.normal].map((id) => ['lonely', id]));
-    expect(last.recorder.status().older).to.deep.equal({ lives: 0, events: 0 });
+    expect(last.recorder.status().older).to.include({ lives: 0, events: 0 });
   });
 
   it('the proxy lives for 60 ms at a time, for 3 s', async () => {
