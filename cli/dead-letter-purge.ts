@@ -1,6 +1,7 @@
 import { askProxy, type Api } from './api.ts';
 import { confirm } from './confirm.ts';
 import { choose, tellMissing, type Choice, type ChosenLetters } from './dead-letter-view.ts';
+import { EXIT } from './exit.ts';
 import { plural, print, printJson } from './text.ts';
 import { withKnownWriters } from './writer.ts';
 
@@ -23,6 +24,7 @@ export async function purgeDeadLetters(api: Api, given: readonly string[], { all
       askProxy<{ purged: number; missing?: string[] }>(api, '/v1/dead-letters/purge', { method: 'POST', body }),
     );
     tellMissing(answer.missing);
+    if (answer.missing && answer.missing.length > 0) process.exitCode = EXIT.usage;
     purged.push({ writer, purged: answer.purged });
     if (json !== true) print(`purged ${plural(answer.purged, 'dead letter')} of ${writer}`);
   }

@@ -80,7 +80,7 @@ async function measureSync(directory: string): Promise<number> {
 async function checkRoom(config: ProxyConfig, place: string): Promise<Finding> {
   const { bavail, bsize } = await statfs(place);
   const free = bavail * bsize;
-  const used = await sizeOf(join(config.data, 'journal'));
+  const used = await sizeOf(join(config.data, 'journal', 'db')); // the room reserved beside it is not its content
   const limit = config.journal.bytesMax;
   const wanted = Math.max(ROOM_BYTES_MIN, limit * ROOM_FACTOR - used);
   const journal = `the journal has ${bytes(used)} of ${bytes(limit)}`;

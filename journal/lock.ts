@@ -8,10 +8,11 @@
  */
 import { constants } from 'node:fs';
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { FondacoError, isFondacoError } from '../core/errors.ts';
+import { makeDirectory } from './make-directory.ts';
 
 export interface Lock {
   /** Puts the holder's name into its file. Only once the store is open: across network namespaces this lock does not say that it is ours. */
@@ -39,7 +40,7 @@ async function tryLock(directory: string, holder: string): Promise<Lock | undefi
   let release: (() => Promise<void>) | undefined;
   let expected = 'usable';
   try {
-    await mkdir(directory, { recursive: true });
+    await makeDirectory(directory);
     const identity = await identityOf(directory);
     release = process.platform === 'linux' ? await lockSocket(identity) : await lockFile(directory);
     if (!release)

@@ -24,6 +24,10 @@ export class Gate {
     this.#digest = parts.token === undefined ? undefined : digest(parts.token);
   }
 
+  get wantsToken(): boolean {
+    return this.#digest !== undefined;
+  }
+
   /**
    * Why a caller is not let in, in words for it; undefined if it is. `authorization` is what it sent under that name, `Bearer …`
    * (RFC 6750, section 2.1). How long this takes tells nothing of the token.

@@ -5,7 +5,6 @@
  * inputs first (what they took is answered), then feeds and the dispatcher, then writers, the admin surface, the journal. Nothing needed
  * for correctness happens there: what was not delivered is in the journal. A bug in any part stops the others, and `runProxy` rejects with it.
  */
-import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -35,6 +34,7 @@ import { HttpInput } from './inputs/http.ts';
 import { LateWriter } from './late-writer.ts';
 import { statusSource } from './status.ts';
 import { writerKind, type WriterParts } from './writers.ts';
+import { makeDirectory } from '../journal/make-directory.ts';
 
 /** Dead letters kept for each writer, and what they may take; at a limit its feed pauses until there is room. */
 const DEAD_LETTERS_MAX = 10_000;
@@ -79,7 +79,7 @@ export async function runProxy(config: ProxyConfig, parts: ProxyParts, signal: A
 
 async function openJournal(config: ProxyConfig, { clock, logger }: ProxyParts): Promise<Journal> {
   try {
-    await mkdir(config.data, { recursive: true });
+    await makeDirectory(config.data);
   } catch (error) {
     throw new FondacoError('CONFIG', `data must be a directory that can be made, ${asError(error).message}`, { cause: error });
   }

@@ -20,6 +20,7 @@ import { uuidText, uuidV7Bytes } from '../core/uuid.ts';
 import { EXIT_FILE, syncDirectory } from './exit-file.ts';
 import { SeriesStore, type StoreEvents } from './series-store.ts';
 import { LIFE_KEY, seriesKey, SpoolLane } from './spool.ts';
+import { makeDirectory } from '../journal/make-directory.ts';
 
 /** Opens the journal of a directory, made if absent; rejects UNAVAILABLE if another holds it. */
 export type OpenJournal = (directory: string) => Promise<Journal>;
@@ -138,7 +139,7 @@ async function giveName(base: string, id: string, now: number): Promise<boolean>
 export async function openLife(life: Life, parts: LifeParts): Promise<void> {
   await life.journal?.close().catch(() => undefined); // of a directory that is gone, or damaged
   life.journal = undefined;
-  await mkdir(dirname(life.directory), { recursive: true, mode: 0o700 });
+  await makeDirectory(dirname(life.directory), 0o700);
   const journal = await openOrSetAside(life.directory, parts);
   for (const lane of LANES) {
     const store = life.stores[lane];

@@ -1,4 +1,4 @@
-import { mkdir, access, constants } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import { homedir, hostname } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { asError, FondacoError } from '../core/errors.ts';
@@ -6,6 +6,7 @@ import { LIMITS } from '../core/event.ts';
 import { SEVERITIES, SEVERITY_NUMBER, type Severity } from '../core/severity.ts';
 import type { LinkSecurity } from '../proto/record-client.ts';
 import { checkSecurity, type TlsOptions } from './security.ts';
+import { makeDirectory } from '../journal/make-directory.ts';
 
 /** How a recorder is set up. Only `component` is required. */
 export interface RecorderOptions {
@@ -119,7 +120,7 @@ export function checkOptions(options: RecorderOptions, env: NodeJS.ProcessEnv): 
 /** Why events cannot be kept in this directory; `undefined` if they can. Makes it. */
 export async function spoolProblem(directory: string): Promise<FondacoError | undefined> {
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await makeDirectory(directory, 0o700);
     await access(directory, constants.R_OK | constants.W_OK | constants.X_OK);
     return undefined;
   } catch (error) {

@@ -1,5 +1,6 @@
 /** Who may ask the HTTP listener. */
 import type { ServerOptions } from 'node:https';
+import { isIP } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Gate } from '../gate.ts';
 import type { ListenTls } from '../listen-tls.ts';
@@ -16,6 +17,21 @@ export function httpsOptions(tls: ListenTls | undefined): ServerOptions | null {
   if (!tls) return null;
   const { cert, key, clientCa } = tls;
   return { cert, key, handshakeTimeout: HANDSHAKE_MS, ...(clientCa && { ca: clientCa, requestCert: true, rejectUnauthorized: true }) };
+}
+
+/**
+ * Answers 403 to what a web page can make a browser send: requests that change something and come from another origin, and, with
+ * `isOnlyLocal`, requests to this machine under a name of the network's (DNS rebinding).
+ */
+export function addOriginCheck(app: FastifyInstance, isOnlyLocal: boolean): void {
+  app.addHook('onRequest', async ({ method, headers: { origin, host = '' } }) => {
+    const changes = method !== 'GET' && method !== 'HEAD';
+    if (changes && origin !== undefined && !origin.endsWith(`//${host}`))
+      throw new HttpError(403, `what changes something must not come from another origin, got ${JSON.stringify(origin.slice(0, 200))}`);
+    const name = host.replace(/:\d*$/, '');
+    if (isOnlyLocal && name.includes('.') && isIP(name) === 0)
+      throw new HttpError(403, `the host must be this machine, such as localhost, got ${JSON.stringify(name.slice(0, 200))}`);
+  });
 }
 
 /** Answers 401 before anything of a request's body is read, unless the gate lets its sender in. */

@@ -15,6 +15,7 @@ export interface HttpErrorFacts {
 const CODES = {
   400: 'BAD_REQUEST',
   401: 'UNAUTHENTICATED',
+  403: 'FORBIDDEN',
   404: 'NOT_FOUND',
   405: 'METHOD_NOT_ALLOWED',
   408: 'TIMEOUT',

@@ -6,10 +6,10 @@
  * What holds for all routes is a hook in `buildApp`, before the routes: so it holds for unknown paths, too.
  */
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
-import { clearSocket, listenError, type ListenAddress } from '../address.ts';
+import { clearSocket, isLocal, listenError, type ListenAddress } from '../address.ts';
 import type { Gate } from '../gate.ts';
 import type { ListenTls } from '../listen-tls.ts';
-import { addGate, httpsOptions } from './access.ts';
+import { addGate, addOriginCheck, httpsOptions } from './access.ts';
 import type { HttpError } from './http-error.ts';
 import { httpErrorOf } from './http-error.ts';
 import { KnownPaths } from './known-paths.ts';
@@ -70,7 +70,7 @@ export class HttpSurface {
   }
 }
 
-function buildApp({ tls, gate, routes, onProblem }: HttpSurfaceOptions): FastifyInstance {
+function buildApp({ address, tls, gate, routes, onProblem }: HttpSurfaceOptions): FastifyInstance {
   const answer = (thrown: unknown, reply: FastifyReply): FastifyReply => {
     const error = httpErrorOf(thrown);
     if (error.status === 500) onProblem(error.cause instanceof Error ? error.cause : error);
@@ -88,6 +88,7 @@ function buildApp({ tls, gate, routes, onProblem }: HttpSurfaceOptions): Fastify
   });
   const paths = new KnownPaths();
   app.addHook('onRoute', ({ method, url }) => paths.add(url, [method].flat()));
+  addOriginCheck(app, isLocal(address) && gate?.wantsToken !== true);
   if (gate) addGate(app, gate);
   app.setErrorHandler((thrown, _request, reply) => answer(thrown, reply));
   app.setNotFoundHandler((request, reply) => {

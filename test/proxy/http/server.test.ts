@@ -35,6 +35,27 @@ describe('HTTP surface', () => {
     return { status: answer.status, body: JSON.parse(await answer.text()) as unknown, headers: answer.headers };
   }
 
+  it('does nothing for a web page: not from another origin, not under a name of the network', async () => {
+    const origin = `http://${formatAddress(surface.address)}`;
+    const pause = (headers: Record<string, string>): Promise<{ status: number }> =>
+      ask('/v1/writers/ops/pause', { method: 'POST', headers });
+    assert.include(await pause({ origin: 'http://evil.example' }), { status: 403 });
+    assert.include(await pause({ origin: 'null' }), { status: 403 });
+    assert.include(await pause({ origin }), { status: 404 }, 'there is no such writer, but it was asked');
+    assert.include(await pause({}), { status: 404 });
+    const under = (host: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const { port } = new URL(origin);
+        get({ host: '127.0.0.1', port, path: '/v1/status', headers: { host } }, (answer) => {
+          answer.resume();
+          resolve(answer.statusCode);
+        }).on('error', reject);
+      });
+    assert.equal(await under('evil.example'), 403);
+    assert.equal(await under('evil.example:7071'), 403);
+    for (const host of ['localhost:7071', '127.0.0.1:7071', '[::1]:7071']) assert.equal(await under(host), 200, host);
+  });
+
   it('says that it lives, and what it is asked', async () => {
     assert.deepInclude(await ask('/healthz'), { status: 200, body: { status: 'ok' } });
     assert.deepInclude(await ask('/v1/status'), { status: 200, body: { site: 'plant-7' } });
