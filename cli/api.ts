@@ -34,6 +34,8 @@ export interface Ask {
   readonly body?: object;
   /** How long the whole answer may take; 10 s unless told. */
   readonly timeoutMs?: number;
+  /** Members that the answer must have: a proxy of another version may have others. */
+  readonly needs?: readonly string[];
 }
 
 /**
@@ -41,7 +43,10 @@ export interface Ask {
  * with an AnswerError where it has not got what was asked for or will not do it.
  */
 export async function askProxy<T>(api: Api, path: string, ask: Ask = {}): Promise<T> {
-  return JSON.parse(await askProxyText(api, path, ask)) as T;
+  const value: unknown = JSON.parse(await askProxyText(api, path, ask));
+  const lacking = (ask.needs ?? []).find((name) => (value as Record<string, unknown> | null)?.[name] === undefined);
+  if (lacking === undefined) return value as T;
+  throw new FondacoError('UNAVAILABLE', `${api.url}${path} must answer with ${lacking}, got none: is that a proxy of this version?`);
 }
 
 /** Like `askProxy`, the JSON as it came: what JSON.parse makes of attributes is not always what was recorded. */

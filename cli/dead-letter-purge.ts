@@ -1,3 +1,4 @@
+import { visible } from '../writers/console-line.ts';
 import { askProxy, type Api } from './api.ts';
 import { confirm } from './confirm.ts';
 import { choose, tellMissing, type Choice, type ChosenLetters } from './dead-letter-view.ts';
@@ -26,7 +27,7 @@ export async function purgeDeadLetters(api: Api, given: readonly string[], { all
     tellMissing(answer.missing);
     if (answer.missing && answer.missing.length > 0) process.exitCode = EXIT.usage;
     purged.push({ writer, purged: answer.purged });
-    if (json !== true) print(`purged ${plural(answer.purged, 'dead letter')} of ${writer}`);
+    if (json !== true) print(`purged ${plural(answer.purged, 'dead letter')} of ${visible(writer)}`);
   }
   if (json === true) printJson({ purged });
   else if (choices.length === 0) print('no dead letters');
@@ -34,6 +35,6 @@ export async function purgeDeadLetters(api: Api, given: readonly string[], { all
 
 /** `This destroys 12 dead letters of ops …`. */
 export function whatIsDestroyed(choices: readonly Choice[]): string {
-  const parts = choices.map(({ writer, ids, count }) => `${ids ? '' : 'all '}${plural(count, 'dead letter')} of ${writer}`);
+  const parts = choices.map(({ writer, ids, count }) => `${ids ? '' : 'all '}${plural(count, 'dead letter')} of ${visible(writer)}`);
   return `This destroys ${parts.join(' and ')}: they will never be delivered, and the ledger counts them as dropped.`;
 }

@@ -69,7 +69,7 @@ async function watchReplay(api: Api, started: ReplayView): Promise<ReplayView> {
 
 async function findReplay(api: Api, { startedAt, writer }: ReplayView, tell: (text: string) => void): Promise<ReplayView | undefined> {
   try {
-    const { replays } = await askProxy<{ replays: ReplayView[] }>(api, '/v1/replays');
+    const { replays } = await askProxy<{ replays: ReplayView[] }>(api, '/v1/replays', { needs: ['replays'] });
     const found = replays.find((replay) => replay.writer === writer && replay.startedAt === startedAt);
     if (found) return found;
   } catch (error) {

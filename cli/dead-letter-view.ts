@@ -75,7 +75,7 @@ export async function choose(api: Api, given: readonly string[], all: boolean): 
 }
 
 async function chooseAll(api: Api, names: readonly string[]): Promise<Choice[]> {
-  const { writers } = await askProxy<{ writers: WriterView[] }>(api, '/v1/status');
+  const { writers } = await askProxy<{ writers: WriterView[] }>(api, '/v1/status', { needs: ['writers'] });
   const known = writers.map(({ name }) => name);
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) {

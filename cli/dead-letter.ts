@@ -34,7 +34,7 @@ export async function listDeadLetters(api: Api, { writer, limit, after, json }: 
     return;
   }
   const { deadLetters, next, damaged = [] } = JSON.parse(text) as DeadLetterPage;
-  const { replays } = await askProxy<{ replays: ReplayView[] }>(api, '/v1/replays');
+  const { replays } = await askProxy<{ replays: ReplayView[] }>(api, '/v1/replays', { needs: ['replays'] });
   const underWay = replays.filter(({ state }) => state === 'running' || state === 'waiting');
   print(deadLetters.length === 0 ? 'no dead letters' : deadLetterTable(checkDeadLetters(deadLetters), screenColumns()));
   for (const replay of underWay) print(`\n${replayLine(replay)}`);

@@ -8,7 +8,7 @@ import { askProxy, type Api } from './api.ts';
 import { apiOptions, type ConnectionFlags } from './connection.ts';
 import { watchClock, checkData, checkPort, type Finding } from './doctor-machine.ts';
 import { EXIT, ExitError } from './exit.ts';
-import type { StatusView } from './status.ts';
+import { STATUS_MEMBERS, type StatusView } from './status.ts';
 import { count, paint, plural, print, printJson } from './text.ts';
 import { nextStep, troubleLines, type WriterView } from './writer-view.ts';
 
@@ -68,7 +68,10 @@ const AWAY = ['ECONNREFUSED', 'ENOENT', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREAC
 
 async function findProxy(api: Api, version: string): Promise<{ isThere: boolean; findings: Finding[] }> {
   try {
-    return { isThere: true, findings: proxyFindings(await askProxy<StatusView>(api, '/v1/status'), api, version) };
+    return {
+      isThere: true,
+      findings: proxyFindings(await askProxy<StatusView>(api, '/v1/status', { needs: STATUS_MEMBERS }), api, version),
+    };
   } catch (error) {
     if (error instanceof ExitError) {
       return { isThere: true, findings: [{ check: 'proxy', level: 'fail', message: error.message }] };

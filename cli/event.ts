@@ -1,45 +1,29 @@
 import { visible } from '../writers/console-line.ts';
-import { AnswerError, askProxy, askProxyText, type Api } from './api.ts';
-import { attributesOf, checkEventView, objectOf, parseEventView, query, type EventFilter, type EventView } from './event-view.ts';
+import { AnswerError, askProxyText, type Api } from './api.ts';
+import { findEvents, queryOf, type EventQuery } from './event-pages.ts';
+import { attributesOf, objectOf, parseEventView, type EventView } from './event-view.ts';
 import { EXIT, ExitError } from './exit.ts';
 import { count, cut, paint, plural, print, screenColumns, table, terminalJson } from './text.ts';
 
-export interface EventListFlags extends EventFilter {
-  /** RFC 3339. */
-  readonly since?: string;
-  readonly until?: string;
+export interface EventListFlags extends EventQuery {
   readonly limit: number;
-  readonly before?: string;
   readonly json?: boolean;
-}
-
-interface EventPage {
-  readonly events: readonly EventView[];
-  readonly next?: string;
-  /** Positions that are damaged. */
-  readonly missing?: readonly object[];
 }
 
 const MESSAGE_COLUMNS_MIN = 20;
 
-/** One page of history, newest first; what leads to the next one is on stderr. */
+/** History, newest first; what leads to older events, and what is damaged, is on stderr. */
 export async function listEvents(api: Api, flags: EventListFlags): Promise<void> {
-  const { type, minSeverity, node, component, lane, since, until, limit, before, json } = flags;
-  const path = `/v1/events${query({ limit, before, type, minSeverity, node, component, lane, since, until })}`;
-  if (json === true) {
-    print(terminalJson(await askProxyText(api, path)));
+  const { found, next, missing } = await findEvents(api, queryOf(flags), flags.limit);
+  if (flags.json === true) {
+    const more = `${missing.length > 0 ? `,"missing":[${missing.join(',')}]` : ''}${next === undefined ? '' : `,"next":${JSON.stringify(next)}`}`;
+    print(terminalJson(`{"events":[${found.map(({ text }) => text).join(',')}]${more}}`));
     return;
   }
-  const { events, next, missing = [] } = checkPage(await askProxy<EventPage>(api, path));
+  const events = found.map(({ event }) => event);
   print(events.length === 0 ? 'no events' : eventTable(events, screenColumns()));
-  for (const gap of missing) process.stderr.write(`damaged in the journal: ${visible(JSON.stringify(gap))}\n`);
+  for (const gap of missing) process.stderr.write(`damaged in the journal: ${visible(gap)}\n`);
   if (next !== undefined) process.stderr.write(`there are older ones: --before ${visible(next)}\n`);
-}
-
-/** Rejects UNAVAILABLE if it is no page of events. */
-function checkPage(page: Partial<EventPage>): EventPage {
-  const events = Array.isArray(page.events) ? page.events.map(checkEventView) : [checkEventView(page)];
-  return { ...page, events };
 }
 
 /** Messages are cut so that a line fits into `columns`, if it can. */
@@ -48,7 +32,7 @@ export function eventTable(events: readonly EventView[], columns: number): strin
   const rows = events.map((event) => [
     shortTime(event.time),
     event.severity,
-    event.lane,
+    visible(event.lane),
     visible(event.type),
     visible(objectOf(event)),
     visible(event.message) + (event.revision > 0 ? ` (×${count(event.count)})` : ''),

@@ -24,9 +24,9 @@ const COUNT_MS = 30 * 60_000;
 
 /** Adds up, has counted, and prints every check. Exits 1 if one is wrong. Waits at most half an hour. */
 export async function verifyLedger(api: Api, isJson: boolean): Promise<void> {
-  const sums = ledgerChecks(await askProxy<Ledger>(api, '/v1/ledger'));
+  const sums = ledgerChecks(await askProxy<Ledger>(api, '/v1/ledger', { needs: ['accepted', 'made', 'windows', 'writers'] }));
   if (process.stderr.isTTY) process.stderr.write('the proxy reads its whole journal …\r');
-  const verification = await askProxy<Verification>(api, '/v1/ledger/verify', { timeoutMs: COUNT_MS });
+  const verification = await askProxy<Verification>(api, '/v1/ledger/verify', { timeoutMs: COUNT_MS, needs: ['checks', 'notChecked'] });
   if (process.stderr.isTTY) process.stderr.write('\u001b[K');
   const counted = { checks: verification.checks.map(countedCheck), notChecked: verification.notChecked };
   const checks = [...sums, ...counted.checks];

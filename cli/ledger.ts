@@ -1,5 +1,6 @@
 import { LANES } from '../core/lane.ts';
 import type { Ledger } from '../dispatcher/ledger.ts';
+import { visible } from '../writers/console-line.ts';
 import { askProxy, type Api } from './api.ts';
 import { EXIT } from './exit.ts';
 import { count, print, printJson, table } from './text.ts';
@@ -8,7 +9,7 @@ const COLUMNS = ['accepted', 'made', 'delivered', 'folded', 'filtered', 'dead', 
 
 /** The books. Exits 1 if they do not balance. */
 export async function showLedger(api: Api, isJson: boolean): Promise<void> {
-  const ledger = await askProxy<Ledger>(api, '/v1/ledger');
+  const ledger = await askProxy<Ledger>(api, '/v1/ledger', { needs: ['accepted', 'made', 'windows', 'writers'] });
   if (isJson) printJson(ledger);
   else print(ledgerScreen(ledger));
   if (!ledger.isBalanced) process.exitCode = EXIT.attention;
@@ -17,7 +18,7 @@ export async function showLedger(api: Api, isJson: boolean): Promise<void> {
 export function ledgerScreen(ledger: Ledger): string {
   const { accepted, made, windows } = ledger;
   const rows = ledger.writers.flatMap(({ name, lanes }) =>
-    LANES.map((lane) => [name, lane, ...COLUMNS.map((column) => count(lanes[lane][column]))]),
+    LANES.map((lane) => [visible(name), lane, ...COLUMNS.map((column) => count(lanes[lane][column]))]),
   );
   return [
     `accepted ${count(accepted.urgent + accepted.normal)} events of agents, made ${count(made.urgent + made.normal)} of our own; ` +

@@ -4,16 +4,18 @@ import type { ProxyStatus } from '../proxy/status.ts';
 import { visible } from '../writers/console-line.ts';
 import { askProxy, type Api } from './api.ts';
 import { EXIT, ExitError } from './exit.ts';
-import { age, bytes, count, cut, paint, plural, print, printJson, type Screen } from './text.ts';
+import { age, bytes, count, cut, paint, plural, print, printJson, screenColumns, screenRows, type Screen } from './text.ts';
 import { isTroubled, troubleLines, nextStep, writerTable, type WriterView } from './writer-view.ts';
 
 export type StatusView = Omit<ProxyStatus, 'writers'> & { readonly writers: readonly WriterView[] };
 
+/** What the screen cannot do without. */
+export const STATUS_MEMBERS = ['accepted', 'inputs', 'journal', 'windows', 'writers'];
 const WATCH_MS = 2000;
 
 /** One screen for three in the morning. Exits 1 if anything is stuck or lost. */
 export async function showStatus(api: Api, isJson: boolean): Promise<void> {
-  const status = await askProxy<StatusView>(api, '/v1/status');
+  const status = await askProxy<StatusView>(api, '/v1/status', { needs: STATUS_MEMBERS });
   if (isJson) printJson(status);
   else print(statusScreen(status, process.stdout));
   if (needsAttention(status)) process.exitCode = EXIT.attention;
@@ -39,7 +41,7 @@ function screenOf({ isTTY, columns, rows }: NodeJS.WriteStream): Screen {
 
 async function screenOrProblem(api: Api, screen: Screen): Promise<string> {
   try {
-    return statusScreen(await askProxy<StatusView>(api, '/v1/status'), screen);
+    return statusScreen(await askProxy<StatusView>(api, '/v1/status', { needs: STATUS_MEMBERS }), screen);
   } catch (error) {
     if (!isFondacoError(error, 'UNAVAILABLE') && !(error instanceof ExitError)) throw error;
     return isFondacoError(error) ? error.text : asError(error).message;
@@ -57,8 +59,8 @@ export function needsAttention({ isReady, isBalanced, lost, dropped, unreported,
  * problems is counted, and `writer list` has it. Anywhere else nothing is cut.
  */
 export function statusScreen(status: StatusView, screen: Screen = {}): string {
-  const columns = screen.isTTY === true ? (screen.columns ?? 80) : Infinity;
-  const rows = screen.isTTY === true ? (screen.rows ?? 24) : Infinity;
+  const columns = screenColumns(screen);
+  const rows = screenRows(screen);
   const { writers } = status;
   const head = headLines(status).map((line) => cut(line, columns));
   const table = writers.length === 0 ? 'no writers: events are kept, nothing is delivered' : writerTable(writers, columns);

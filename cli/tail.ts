@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import { setTimeout as wait } from 'node:timers/promises';
 import { asError, isFondacoError } from '../core/errors.ts';
-import { findMember, listItems } from '../core/json-text.ts';
 import { visible } from '../writers/console-line.ts';
-import { AnswerError, askProxyText, openStream, type Api } from './api.ts';
+import { AnswerError, openStream, type Api } from './api.ts';
+import { findEvents, queryOf } from './event-pages.ts';
 import { EXIT } from './exit.ts';
 import { eventLine, parseEventView, query, type EventFilter } from './event-view.ts';
 import { readServerSentEvents, type ServerSentEvent } from './sse.ts';
@@ -70,9 +70,8 @@ class Tail {
   }
 
   async #open(): Promise<AsyncIterable<ServerSentEvent>> {
-    const { type, minSeverity, node, component, lane } = this.#flags;
     const headers = { accept: 'text/event-stream', ...(this.#lastId !== '' && { 'last-event-id': this.#lastId }) };
-    const path = `/v1/events/stream${query({ type, minSeverity, node, component, lane })}`;
+    const path = `/v1/events/stream${query({ ...queryOf(this.#flags) })}`;
     return readServerSentEvents((await openStream(this.#api, path, headers, this.#signal)) as AsyncIterable<Buffer>);
   }
 
@@ -90,11 +89,11 @@ class Tail {
 
   /** History, oldest first. The stream is open already, so that nothing falls between. */
   async #showLast(): Promise<void> {
-    const { last, type, minSeverity, node, component, lane } = this.#flags;
+    const { last } = this.#flags;
     if (last === undefined) return;
-    const page = await askProxyText(this.#api, `/v1/events${query({ limit: last, type, minSeverity, node, component, lane })}`);
-    for (const text of listItems(findMember(page, 'events')).reverse()) {
-      this.#shown.add(placeOf(parseEventView(text)));
+    const { found } = await findEvents(this.#api, queryOf(this.#flags), last);
+    for (const { event, text } of [...found].reverse()) {
+      this.#shown.add(placeOf(event));
       await this.#write(text);
     }
   }

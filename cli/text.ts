@@ -112,9 +112,14 @@ const GRAPHEMES = new Intl.Segmenter();
 const WIDE =
   /\p{Emoji_Presentation}|[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFF60\uFFE0-\uFFE6\u{20000}-\u{3FFFD}]/u;
 
-/** Columns for text on stdout: of the terminal; without end off a terminal. */
-export function screenColumns({ isTTY, columns }: Screen = process.stdout): number {
-  return isTTY === true ? (columns ?? 80) : Infinity;
+/** Columns for text on stdout: of the terminal, 80 where it does not know; without end off a terminal. */
+export function screenColumns({ isTTY, columns = 0 }: Screen = process.stdout): number {
+  return isTTY !== true ? Infinity : columns > 0 ? columns : 80;
+}
+
+/** Rows, in the same way; 24 where the terminal does not know. */
+export function screenRows({ isTTY, rows = 0 }: Screen): number {
+  return isTTY !== true ? Infinity : rows > 0 ? rows : 24;
 }
 
 const EDGES = [

@@ -6,7 +6,7 @@ import { isTroubled, troubleLines, nextStep, writerTable, type WriterView } from
 
 /** All writers, with what the troubled ones said last and what to do about it. */
 export async function listWriters(api: Api, isJson: boolean): Promise<void> {
-  const { writers } = await askProxy<{ writers: WriterView[] }>(api, '/v1/writers');
+  const { writers } = await askProxy<{ writers: WriterView[] }>(api, '/v1/writers', { needs: ['writers'] });
   if (isJson) printJson({ writers });
   else print(writerList(writers, screenColumns()));
 }
@@ -39,7 +39,7 @@ export async function withKnownWriters<T>(api: Api, name: string, ask: () => Pro
     return await ask();
   } catch (error) {
     if (!(error instanceof AnswerError) || error.status !== 404) throw error;
-    const { writers } = await askProxy<{ writers: WriterView[] }>(api, '/v1/status');
+    const { writers } = await askProxy<{ writers: WriterView[] }>(api, '/v1/status', { needs: ['writers'] });
     const known = writers.map((writer) => writer.name);
     if (known.includes(name)) throw error;
     const expected = known.length === 0 ? 'there are none' : `there are ${known.join(', ')}`;

@@ -1,5 +1,6 @@
 import { assert } from 'chai';
 import { needsAttention, statusScreen, type StatusView } from '../../cli/status.ts';
+import { bytes, cut, screenColumns, screenRows, terminalJson } from '../../cli/text.ts';
 import { writerList } from '../../cli/writer.ts';
 import type { WriterView } from '../../cli/writer-view.ts';
 
@@ -130,5 +131,36 @@ ops: [UNAVAILABLE] http://ops/events answered 503
   what to do: fondaco dead-letter list ops`,
     );
     assert.include(writerList([], 80), 'no writers');
+  });
+});
+
+describe('text for a screen', () => {
+  it('has 80 x 24 where the terminal does not know its size, and no end off a terminal', () => {
+    assert.deepEqual([screenColumns({ isTTY: true, columns: 0 }), screenRows({ isTTY: true, rows: 0 })], [80, 24]);
+    assert.deepEqual([screenColumns({ isTTY: true, columns: 132 }), screenRows({ isTTY: true, rows: 50 })], [132, 50]);
+    assert.deepEqual([screenColumns({ columns: 132 }), screenRows({})], [Infinity, Infinity]);
+  });
+
+  it('is cut by columns, not by characters, and not within what is seen as one', () => {
+    assert.equal(cut('abcdef', 6), 'abcdef');
+    assert.equal(cut('abcdefg', 6), 'abcde…');
+    assert.equal(cut('漢字漢字', 7), '漢字漢…');
+    assert.equal(cut('👩‍👩‍👧👩‍👩‍👧x', 4), '👩‍👩‍👧…');
+    assert.equal(cut('\u001b[31mred\u001b[39m', 3), '\u001b[31mred\u001b[39m');
+    assert.equal(cut('\u001b[31mred hot\u001b[39m', 4), 'red…');
+  });
+
+  it('shows sizes with a decimal at most', () => {
+    assert.deepEqual([0, 640, 1024, 1536, 1024 ** 3 * 1.26].map(bytes), ['0 B', '640 B', '1 KiB', '1.5 KiB', '1.3 GiB']);
+  });
+
+  it('gives JSON to a terminal without hidden characters, and the same value', () => {
+    const value = { text: '\u001b[2J\u009b\u202e\u2028é\n', n: [1] };
+    const json = JSON.stringify(value, null, 2);
+    const shown = terminalJson(json, true);
+    assert.deepEqual(JSON.parse(shown), value);
+    assert.notMatch(shown, /[\u0080-\u009f\u202e\u2028]/);
+    assert.include(shown, '\n  "text"');
+    assert.equal(terminalJson(json, false), json);
   });
 });

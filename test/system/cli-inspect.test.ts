@@ -104,6 +104,17 @@ describe('command line: doctor, config, ledger verify, status', function () {
     assert.include(watch.stderr, '--watch needs a terminal');
   });
 
+  it('an answer of another shape is said to be one, by every verb that asks', async () => {
+    scene.subscriber.answer = () => ({ status: 200, headers: { 'content-type': 'application/json' }, body: '{}' });
+    const api = new URL(scene.subscriber.url).origin;
+    const verbs = ['status', 'writer list', 'ledger show', 'ledger verify', 'event list', 'event show x', 'dead-letter list'];
+    for (const verb of [...verbs, 'dead-letter show ops/normal/1', 'dead-letter replay --all', 'dead-letter purge --all --yes']) {
+      const { code, stderr } = await scene.run([...verb.split(' '), '--api', api]);
+      assert.equal(code, 69, `${verb}: ${stderr}`);
+      assert.match(stderr, /is that a proxy of this version\?\n$/, verb);
+    }
+  });
+
   it('a config that is a directory is said to be one, without a stack', async () => {
     mkdirSync(join(scene.folder, 'empty'));
     const { code, stderr } = await scene.run(['config', 'show', join(scene.folder, 'empty')]);
