@@ -13,7 +13,7 @@ import { freshSeed, seeded } from '../support/seeded.ts';
 import { Site } from '../support/site.ts';
 import { until } from '../support/until.ts';
 
-const SHORT = { proxyKills: 10, agentKills: 5, events: 20_000, perBurst: 40, pauseMs: 60 };
+const SHORT = { proxyKills: 20, agentKills: 5, events: 20_000, perBurst: 40, pauseMs: 60 };
 const LONG = { proxyKills: 50, agentKills: 20, events: 80_000, perBurst: 40, pauseMs: 120 };
 const plan = process.env.FONDACO_LONG === undefined ? SHORT : LONG;
 
