@@ -6,6 +6,7 @@
  * hundred of them tell any age to within some per cent.
  */
 import type { Clock } from '../core/clock.ts';
+import { isFondacoError } from '../core/errors.ts';
 import type { Draft, Journal } from '../core/journal.ts';
 import type { Lane, PerLane } from '../core/lane.ts';
 
@@ -43,7 +44,10 @@ export class Ages {
 
   /** Takes up the row; a damaged one begins anew, and everything is young again. */
   static async open(journal: Journal, clock: Clock): Promise<Ages> {
-    const row = await journal.row(AGES_ROW).catch(() => undefined);
+    const row = await journal.row(AGES_ROW).catch((error: unknown) => {
+      if (!isFondacoError(error, 'CORRUPT')) throw error;
+      return undefined;
+    });
     return new Ages(journal, clock, (row as AgesRow | undefined) ?? { age: 0, wall: clock.now(), marks: [] });
   }
 
