@@ -130,7 +130,9 @@ describe('npm start', function () {
   it('ends cleanly on one Ctrl-C at a terminal, through npm, which sends the signal a second time', async function () {
     if (spawnSync('script', ['--version']).status !== 0) this.skip(); // util-linux
     const other = await tempDirectory();
-    const terminal = spawn('script', ['-qfec', `npm start --silent -- --data ${other.path}`, '/dev/null'], { cwd: ROOT, stdio: 'pipe' });
+    // exec, because dash waits for its last command as for any other, and Ctrl-C ends a dash that waits: 130, whatever npm said.
+    const command = `exec npm start --silent -- --data ${other.path}`;
+    const terminal = spawn('script', ['-qfec', command, '/dev/null'], { cwd: ROOT, stdio: 'pipe' });
     let shown = '';
     terminal.stdout.setEncoding('utf8').on('data', (text: string) => (shown += text));
     const ended = new Promise<number | null>((resolve) => terminal.once('close', (code) => resolve(code)));
