@@ -2,6 +2,7 @@
 //   node scripts/node24.mjs
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -22,7 +23,8 @@ console.log(`\n── Node 24: the source as it is`);
 run(node, [join(root, 'cli', 'main.ts'), '--version'], root);
 console.log(`\n── Node 24: fast tests`);
 const mocha = join(root, 'node_modules', 'mocha', 'bin', 'mocha.js');
-run(node, [mocha, '--forbid-only', '--reporter', 'dot', '--ignore', 'test/system/**', 'test'], root);
+const options = `--parallel --jobs ${availableParallelism()} --forbid-only --reporter dot --ignore test/system/**`.split(' ');
+run(node, [mocha, ...options, 'test'], root);
 
 /** Ends this process with the code of what fails. */
 function run(program, args, cwd) {

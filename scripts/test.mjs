@@ -1,18 +1,19 @@
 // Runs the legs of the suite one after the other, each to its end, and closes with the line that CI reads: "N passed, N failed".
-//   node scripts/test.mjs           format, types, lint, fast tests, system tests
-//   node scripts/test.mjs --fast    … without the system tests
-//   node scripts/test.mjs --long    what takes minutes, alone: kills at random in their full form
+//   node scripts/test.mjs           format, types, lint, fast tests, build, system tests (of the built program)
+//   node scripts/test.mjs --fast    … without the build and the system tests
 //   node scripts/test.mjs --long    only what takes minutes: the random kills in their full form
+// Test files run in parallel, one a core; each has its own folders and ports.
 // N counts mocha's tests over all legs; a leg that fails without naming a failed test (format, types, lint, a crash, a hang) counts as one failed.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const counts = mkdtempSync(join(tmpdir(), 'fondaco-test-'));
 const MINUTE_MS = 60_000;
+const PARALLEL = ['--parallel', '--jobs', String(availableParallelism())];
 
 const legs = process.argv.includes('--long') ? longLegs() : usualLegs();
 
@@ -38,12 +39,17 @@ function usualLegs() {
     { name: 'format', program: 'prettier/bin/prettier.cjs', args: ['--check', '--log-level=warn', '.'], limitMs: 5 * MINUTE_MS },
     { name: 'types', program: 'typescript/bin/tsc', args: [], limitMs: 5 * MINUTE_MS },
     { name: 'lint', program: 'eslint/bin/eslint.js', args: ['.'], limitMs: 10 * MINUTE_MS },
-    mochaLeg('fast tests', ['--ignore', 'test/system/**', 'test'], 10 * MINUTE_MS),
+    mochaLeg('fast tests', [...PARALLEL, '--ignore', 'test/system/**', 'test'], 10 * MINUTE_MS),
   ];
-  if (!process.argv.includes('--fast') && hasTests('test/system')) {
-    usual.push(mochaLeg('system tests', ['--timeout', '60000', 'test/system'], 30 * MINUTE_MS));
-  }
-  return usual;
+  if (process.argv.includes('--fast')) return usual;
+  return [
+    ...usual,
+    { name: 'build', program: '../scripts/build.mjs', args: [], limitMs: 5 * MINUTE_MS },
+    {
+      ...mochaLeg('system tests', [...PARALLEL, '--timeout', '60000', 'test/system'], 30 * MINUTE_MS),
+      env: { FONDACO_TEST_PROGRAM: 'dist/cli/main.js' },
+    },
+  ];
 }
 
 function longLegs() {
@@ -101,9 +107,4 @@ function run(leg) {
 function readCounts(leg) {
   if (leg.countsFile === undefined || !existsSync(leg.countsFile)) return { passes: 0, failures: 0 };
   return JSON.parse(readFileSync(leg.countsFile, 'utf8'));
-}
-
-function hasTests(folder) {
-  const path = join(root, folder);
-  return existsSync(path) && readdirSync(path, { recursive: true }).some((name) => name.endsWith('.test.ts'));
 }

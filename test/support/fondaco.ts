@@ -1,8 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { programArgs } from './program.ts';
 
-const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
-const TSX = import.meta.resolve('tsx');
 /** A process that has not ended by then is killed, and its test fails with what it wrote. */
 const LIMIT_MS = 30_000;
 /** Of a proxy, which is there for many verbs. */
@@ -22,7 +20,7 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** Runs the `fondaco` of the source tree to its end, in an environment of its own. */
+/** Runs `fondaco` to its end, in an environment of its own. */
 export async function fondaco(args: readonly string[], options: RunOptions): Promise<Ran> {
   return start(args, options).ended;
 }
@@ -38,7 +36,7 @@ export interface Running {
 }
 
 export function start(args: readonly string[], { cwd, env = {}, stdin = '', limitMs = LIMIT_MS }: RunOptions): Running {
-  const child = spawn(process.execPath, ['--import', TSX, MAIN, ...args], {
+  const child = spawn(process.execPath, [...programArgs(), ...args], {
     cwd,
     env: { PATH: process.env.PATH, HOME: cwd, ...env },
     stdio: ['pipe', 'pipe', 'pipe'],

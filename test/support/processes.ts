@@ -1,12 +1,12 @@
 /** Real processes of ours, for system tests: started on free ports with their own folders, waited for, stopped by pid. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { writeFile } from 'node:fs/promises';
 import type { Ledger } from '../../dispatcher/ledger.ts';
 import type { Verification } from '../../dispatcher/ledger-verify.ts';
 import type { ProxyStatus } from '../../proxy/status.ts';
 import { freePorts } from '../../demo/free-ports.ts';
+import { programArgs } from './program.ts';
 import { until } from './until.ts';
 
 /** Below the ephemeral range: a recorder that knocks on a killed proxy's port must not be given that very port for its own end. */
@@ -16,7 +16,7 @@ async function twoPorts(): Promise<[number, number]> {
 }
 
 const START_MS = 30_000;
-const CLI = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
+const TSX = import.meta.resolve('tsx');
 
 export interface Run {
   readonly code: number | null;
@@ -25,15 +25,16 @@ export interface Run {
   readonly stderr: string;
 }
 
-/** A child of ours: TypeScript run through tsx. */
+/** A child of ours. */
 export class Child {
   readonly process: ChildProcess;
   stdout = '';
   stderr = '';
   readonly ended: Promise<Run>;
 
-  constructor(file: string, args: readonly string[], env: Record<string, string> = {}) {
-    this.process = spawn(process.execPath, ['--import', 'tsx', file, ...args], {
+  /** `args`: what Node is given. */
+  private constructor(args: readonly string[], env: Record<string, string> = {}) {
+    this.process = spawn(process.execPath, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, NO_COLOR: '1', ...env },
     });
@@ -44,8 +45,13 @@ export class Child {
     });
   }
 
+  /** A program of the tests or of demo/, in TypeScript. */
+  static script(file: string, args: readonly string[], env?: Record<string, string>): Child {
+    return new Child(['--import', TSX, file, ...args], env);
+  }
+
   static cli(...args: string[]): Child {
-    return new Child(CLI, args);
+    return new Child([...programArgs(), ...args]);
   }
 
   get pid(): number {

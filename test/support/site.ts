@@ -101,7 +101,7 @@ export class Site {
 
   /** A process of ours that takes its order as JSON; killed at the end at the latest. */
   child(file: string, order: object): Child {
-    const child = new Child(file, [JSON.stringify(order)]);
+    const child = Child.script(file, [JSON.stringify(order)]);
     this.#children.push(child);
     return child;
   }

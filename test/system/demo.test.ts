@@ -35,7 +35,7 @@ describe('npm run demo', function () {
   afterEach(() => temp.remove());
 
   function run(...args: string[]): Promise<Run> {
-    return new Child(DEMO, args, { TMPDIR: temp.path }).ended;
+    return Child.script(DEMO, args, { TMPDIR: temp.path }).ended;
   }
 
   it('tells the story and ends by itself with exit 0, every claim held, nothing left behind', async () => {
@@ -72,7 +72,7 @@ describe('npm run demo', function () {
   });
 
   it('ends on SIGINT with 130, leaving nothing behind', async () => {
-    const child = new Child(DEMO, ['--quick'], { TMPDIR: temp.path });
+    const child = Child.script(DEMO, ['--quick'], { TMPDIR: temp.path });
     await until('it has begun', () => child.stdout.includes('1. Events flow'), 30_000);
     const { code } = await child.kill('SIGINT');
     assert.equal(code, 130);

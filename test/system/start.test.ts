@@ -29,7 +29,7 @@ describe('npm start', function () {
   before(async () => {
     folder = await tempDirectory();
     record = join(folder.path, 'received.ndjson');
-    program = new Child(START, ['--data', folder.path, '--pause', '1s']);
+    program = Child.script(START, ['--data', folder.path, '--pause', '1s']);
     await until('it says what can be tried', () => program.stdout.includes('Ctrl-C ends it all'), BACK_MS);
     await seen('agent.Started', undefined, BACK_MS);
   });
@@ -150,7 +150,7 @@ describe('npm start', function () {
 
   it('survives an echo of the signal that comes when the books are printed already', async () => {
     const other = await tempDirectory();
-    const echoed = new Child(START, ['--data', other.path], { npm_lifecycle_event: 'start' });
+    const echoed = Child.script(START, ['--data', other.path], { npm_lifecycle_event: 'start' });
     try {
       await until('three processes are named', () => (echoed.stdout.match(/pid \d+/g) ?? []).length >= 3, BACK_MS);
       echoed.process.kill('SIGINT');
@@ -165,7 +165,7 @@ describe('npm start', function () {
 
   it('leaves no process behind when it is killed itself', async () => {
     const other = await tempDirectory();
-    const killed = new Child(START, ['--data', other.path]);
+    const killed = Child.script(START, ['--data', other.path]);
     const pids = (): number[] => [...killed.stdout.matchAll(/^ {2}\w+ +pid (\d+)/gm)].map(([, pid]) => Number(pid));
     try {
       await until('three processes are named', () => pids().length === 3, BACK_MS);
@@ -179,7 +179,7 @@ describe('npm start', function () {
 
   it('kills what hangs at a second SIGINT', async () => {
     const other = await tempDirectory();
-    const hanging = new Child(START, ['--data', other.path]);
+    const hanging = Child.script(START, ['--data', other.path]);
     const pids = (): number[] => [...hanging.stdout.matchAll(/^ {2}\w+ +pid (\d+)/gm)].map(([, pid]) => Number(pid));
     try {
       await until('three processes are named', () => pids().length === 3, BACK_MS);

@@ -151,7 +151,7 @@ describe('a proxy beyond its machine', () => {
         perBurst: 50,
         pauseMs: 5,
       };
-      const agent = await new Child(AGENT, [JSON.stringify(order)], credentials).ended;
+      const agent = await Child.script(AGENT, [JSON.stringify(order)], credentials).ended;
       assert.equal(agent.code, 0, agent.stderr);
       assert.notInclude(agent.stderr, 'Warning', 'the host of a recorder sees no warnings');
       const recorded = await run(['record', '-t', 'test.Hello', '-m', 'hi', '--no-spool', '--proxy', `${host}:${ports.grpc}`, ...flags()]);
