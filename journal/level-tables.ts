@@ -4,16 +4,24 @@
  * LevelDB follows blindly are checked, and the checksums of blocks with rows. Blobs are not: each has a checksum of its own.
  *
  * A table (LevelDB's doc/table_format.md): blocks, index block, footer of 48 bytes { handle of the metaindex, handle of the index, padding,
- * magic u64 }. The index has an entry for each block: a key at or after its last, and its handle. A handle is two varints, offset and size; a block is followed by a type (0: uncompressed) and a u32 checksum. A block is
- * entries { varints shared, unshared, value length; unshared key; value }, then u32 offsets of its restarts, and their u32 count; all
- * little-endian.
+ * magic u64 }. The index has an entry for each block: a key at or after its last, and its handle. A handle is two varints, offset and size; a
+ * block is followed by a type (0: as it is, 1: Snappy) and a u32 checksum. A block is entries { varints shared, unshared, value length;
+ * unshared key; value }, then u32 offsets of its restarts, and their u32 count; all little-endian.
+ *
+ * Our tables are not compressed, but those that LevelDB's repair makes are, and no option keeps it from that. One flipped bit of such a block
+ * is none of a blob but of everything behind it: its checksum has to be right whatever is in it.
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { unsnappy } from './snappy.ts';
 
 const FOOTER_BYTES = 48;
 const TRAILER_BYTES = 5;
+/** The type of a block that is compressed. */
+const SNAPPY = 1;
+/** No block of ours is larger once it is unpacked: an index, and a row of 16 MiB, are the largest. */
+const UNPACKED_BYTES_MAX = 64 * 1024 * 1024;
 /** Sequence number and type, after each key. */
 const TAG_BYTES = 8;
 /** Of tables up to so much, blocks of blobs are read too: what is out of order there would only be a hole. */
@@ -147,9 +155,9 @@ function isBefore(a: { key: Buffer; tag: bigint }, b: { key: Buffer; tag: bigint
 }
 
 /** The entries of a block; keys without the 8 bytes that LevelDB appends to them, which are the tag. */
-function readEntries(fd: number, { offset, size }: BlockHandle, withDeleted = false): (TableEntry & { tag: bigint })[] {
-  const bytes = readAt(fd, offset, size);
-  const end = size - 4 - 4 * bytes.readUInt32LE(size - 4);
+function readEntries(fd: number, handle: BlockHandle, withDeleted = false): (TableEntry & { tag: bigint })[] {
+  const bytes = typeAt(fd, handle) === SNAPPY ? unpacked(fd, handle) : readAt(fd, handle.offset, handle.size);
+  const end = bytes.length - 4 - 4 * bytes.readUInt32LE(bytes.length - 4);
   const entries: (TableEntry & { tag: bigint })[] = [];
   let last = Buffer.alloc(0);
   for (const cursor = { at: 0 }; cursor.at < end;) {
@@ -168,12 +176,27 @@ function readEntries(fd: number, { offset, size }: BlockHandle, withDeleted = fa
   return entries;
 }
 
-function hasSoundRestarts(fd: number, { offset, size }: BlockHandle): boolean {
+/** The type that is written behind a block. LevelDB refuses others by itself, with an error. */
+function typeAt(fd: number, { offset, size }: BlockHandle): number {
+  return readAt(fd, offset + size, 1).readUInt8(0);
+}
+
+function unpacked(fd: number, handle: BlockHandle): Buffer {
+  if (!hasSoundChecksum(fd, handle)) throw new RangeError('a packed block must match its checksum');
+  return unsnappy(readAt(fd, handle.offset, handle.size), UNPACKED_BYTES_MAX);
+}
+
+/** Of a large block that is not packed only its end is read: a journal may have gigabytes of them. */
+function hasSoundRestarts(fd: number, handle: BlockHandle): boolean {
+  const isPacked = typeAt(fd, handle) === SNAPPY;
+  const bytes = isPacked ? tryOr(() => unpacked(fd, handle), Buffer.alloc(0)) : undefined;
+  const size = bytes?.length ?? handle.size;
+  const part = (at: number, length: number): Buffer => bytes?.subarray(at, at + length) ?? readAt(fd, handle.offset + at, length);
   if (size < 8) return false;
-  const count = readAt(fd, offset + size - 4, 4).readUInt32LE(0);
+  const count = part(size - 4, 4).readUInt32LE(0);
   const end = size - 4 - 4 * count;
   if (count === 0 || end < 0) return false;
-  const restarts = readAt(fd, offset + end, 4 * count);
+  const restarts = part(end, 4 * count);
   for (let i = 0, last = -1; i < count; i++) {
     const restart = restarts.readUInt32LE(4 * i);
     if (restart <= last || (restart >= end && restart > 0)) return false;
