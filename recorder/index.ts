@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /** `fondaco/recorder`: the library that agents embed. Loads gRPC, and LevelDB only when it first has to spill. */
 export { FondacoError, isFondacoError, type ErrorCode, type ErrorFacts } from '../core/errors.ts';
 export type { EventDetails } from '../core/event-input.ts';

@@ -4,8 +4,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { basename, delimiter, join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { npm } from './npm.mjs';
 
 const NODE_MIN = [20, 19];
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -83,13 +84,6 @@ function isOnPath(program) {
       return false;
     }
   });
-}
-
-/** The npm that runs this script, if one does: another on the path may be another version. */
-function npm(args) {
-  const running = process.env.npm_execpath;
-  if (running !== undefined && basename(running) === 'npm-cli.js') return { command: process.execPath, args: [running, ...args] };
-  return { command: 'npm', args };
 }
 
 function say(text) {
