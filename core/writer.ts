@@ -12,13 +12,14 @@ export interface Writer {
    * Called with batches of one lane, in order, at most one at a time per lane. Resolves when the destination has taken the whole batch
    * over. A batch may come again, in the same or other cuts. Rejects with a FondacoError whose code says what to do:
    * UNAVAILABLE (keep, try again), REFUSED (pause, keep everything), REJECTED (an event in it, never); anything else counts as UNAVAILABLE.
-   * When `signal` is aborted it stops as soon as it can and rejects.
+   * When `signal` is aborted it stops as soon as it can and rejects; one that goes on is left alone 10 s later, and called again.
    */
   write(batch: readonly Delivery[], signal: AbortSignal): Promise<void>;
+  /** Frees what it holds; called once, after the last write. It is waited for, for 5 s at most, and what it rejects with is only logged. */
   close?(): Promise<void>;
 }
 
-/** One event for one writer. */
+/** One event for one writer. To be read only: writers share the event. */
 export interface Delivery {
   readonly event: DecodedEvent;
   readonly delivery: DeliveryNumber;

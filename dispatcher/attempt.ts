@@ -1,9 +1,14 @@
 import type { Clock } from '../core/clock.ts';
-import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
+import { FondacoError } from '../core/errors.ts';
 import type { Delivery, Writer } from '../core/writer.ts';
+import { asFailure } from './failure.ts';
 
 /** A write in flight when the feed is stopped may take so long to end. */
 const GRACE_MS = 5000;
+/** A write that was aborted may take so long to end; then it is left to itself, and what it was to write comes again. */
+const UNHEEDED_MS = 10_000;
+/** So many of them may go on beside each other. */
+const UNHEEDED_MAX = 4;
 
 /** At most one write at a time, which can be let go. */
 export class InFlight {
@@ -29,12 +34,23 @@ export class InFlight {
   }
 }
 
-/** One write, within `timeoutMs`. Resolves with what went wrong, as an error with a code, or `undefined`; never rejects. */
+/** Of one writer and lane: how many of its writes go on although they were aborted. */
+export interface Unheeded {
+  count: number;
+}
+
+/**
+ * One write, within `timeoutMs`. Resolves with what went wrong, as an error with a code, or `undefined`; never rejects, and never waits for
+ * longer than some seconds for a writer that does not heed its abort.
+ */
 export async function attemptWrite(
-  { writer, clock, timeoutMs }: { writer: Writer; clock: Clock; timeoutMs: number },
+  { writer, clock, timeoutMs, unheeded }: { writer: Writer; clock: Clock; timeoutMs: number; unheeded: Unheeded },
   deliveries: readonly Delivery[],
   signal: AbortSignal,
 ): Promise<FondacoError | undefined> {
+  if (unheeded.count >= UNHEEDED_MAX) {
+    return new FondacoError('UNAVAILABLE', `the writer must end the ${UNHEEDED_MAX} writes that were aborted, they go on`);
+  }
   const over = new AbortController();
   const abort = new AbortController();
   const watch = async (ms: number, reason: string): Promise<void> => {
@@ -44,14 +60,27 @@ export async function attemptWrite(
   const stop = (): void => void watch(GRACE_MS, 'the feed is being stopped');
   signal.addEventListener('abort', stop, { once: true });
   void watch(timeoutMs, `the destination must answer within ${timeoutMs} ms, got nothing`);
+  // The writer gets a list of its own: what it does to it must not change what is counted.
+  const writing = (async (): Promise<void> => writer.write([...deliveries], abort.signal))().then(
+    () => undefined,
+    (error: unknown) => (abort.signal.aborted ? (abort.signal.reason as FondacoError) : asFailure(error)),
+  );
   try {
-    await writer.write(deliveries, abort.signal);
-    return undefined;
-  } catch (error) {
-    if (abort.signal.aborted) return abort.signal.reason as FondacoError;
-    return isFondacoError(error) ? error : new FondacoError('UNAVAILABLE', asError(error).message, { cause: error });
+    return await Promise.race([writing, leftAlone(abort.signal, over.signal, clock)]);
   } finally {
+    if (abort.signal.aborted) {
+      unheeded.count++;
+      void writing.then(() => unheeded.count--);
+    }
     over.abort();
     signal.removeEventListener('abort', stop);
   }
+}
+
+/** Resolves some seconds after `aborted`, with why. */
+async function leftAlone(aborted: AbortSignal, over: AbortSignal, clock: Clock): Promise<FondacoError> {
+  await new Promise((resolve) => aborted.addEventListener('abort', resolve, { once: true }));
+  await clock.sleep(UNHEEDED_MS, over);
+  const { text } = aborted.reason as FondacoError;
+  return new FondacoError('UNAVAILABLE', `${text}; and the writer goes on although it was aborted`, { cause: aborted.reason });
 }

@@ -111,6 +111,7 @@ export class Feed {
   /** A writer may be given one batch of a lane at a time; a replay wants to give it some, too. */
   readonly #turns = perLane(() => new Mutex());
   #isStopping = false;
+  readonly #unheeded = perLane(() => ({ count: 0 }));
   /** The row was damaged and is put together again. */
   #isLost = false;
   /** Dead letters that a damaged store has lost. */
@@ -258,7 +259,8 @@ export class Feed {
   /** One write. Resolves with what went wrong, or `undefined`. To be called in the lane's turn. */
   attempt(deliveries: readonly Delivery[], signal: AbortSignal): Promise<FondacoError | undefined> {
     const { writer, writeTimeoutMs } = this.settings;
-    return attemptWrite({ writer, clock: this.clock, timeoutMs: writeTimeoutMs }, deliveries, signal);
+    const unheeded = this.#unheeded[deliveries[0]!.delivery.lane];
+    return attemptWrite({ writer, clock: this.clock, timeoutMs: writeTimeoutMs, unheeded }, deliveries, signal);
   }
 
   /** Refused or just resumed: the next success is news. */

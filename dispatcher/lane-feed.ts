@@ -63,7 +63,7 @@ export class LaneFeed {
     this.#moves = new LaneMoves(feed, lane);
     this.retry = new RetryTimer(feed.clock);
     this.#size = new BatchSize(feed.settings.batch.eventsMax);
-    this.#unconfirmed = new Unconfirmed(feed.settings.writer.resendWindow ?? 0);
+    this.#unconfirmed = new Unconfirmed(() => feed.settings.writer.resendWindow ?? 0);
   }
 
   /** The row was loaded: a wait that it holds goes on. */

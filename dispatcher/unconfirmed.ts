@@ -9,12 +9,13 @@ import type { Move } from './moves.ts';
 export const CONFIRM_MS = 10_000;
 
 export class Unconfirmed {
-  readonly #window: number;
+  readonly #window: () => number;
   #moves: Move[] = [];
   #events = 0;
   #lastWriteAt = 0;
 
-  constructor(window: number) {
+  /** `window`: the writer's resendWindow, which is known when it has been opened. */
+  constructor(window: () => number) {
     this.#window = window;
   }
 
@@ -36,7 +37,7 @@ export class Unconfirmed {
   settleable(now: number): readonly Move[] {
     if (now >= this.#lastWriteAt + CONFIRM_MS) return [...this.#moves];
     let after = this.#events;
-    const count = this.#moves.findIndex((move) => (after -= move.events) < this.#window);
+    const count = this.#moves.findIndex((move) => (after -= move.events) < this.#window());
     return count < 0 ? [...this.#moves] : this.#moves.slice(0, count);
   }
 

@@ -139,7 +139,7 @@ describe('what is unconfirmed', () => {
   const move = (events: number, dead = 0) => ({ events, dead, apply: () => undefined });
 
   it('may be settled from the first on, as far as the window lies behind it', () => {
-    const unconfirmed = new Unconfirmed(5);
+    const unconfirmed = new Unconfirmed(() => 5);
     const moves = [move(3), move(0), move(3), move(2)];
     for (const each of moves) unconfirmed.add(each, 0);
     expect(unconfirmed.settleable(0)).to.deep.equal(moves.slice(0, 2)); // 5 events were sent after them
