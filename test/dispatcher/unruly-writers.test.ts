@@ -61,7 +61,13 @@ describe('a writer that does not keep its contract', () => {
       },
       /at once/,
     ],
-    ['throws something that is no error', () => Promise.reject({ toString: () => Promise.resolve('x') }), /cannot be shown/],
+    [
+      'throws something that is no error',
+      async () => {
+        throw { toString: () => Promise.resolve('x') } as unknown;
+      },
+      /cannot be shown/,
+    ],
     ['throws an empty error', () => Promise.reject(new Error()), /Error without a message/],
     ['throws a code of its own', () => Promise.reject(new FondacoError('OOPS' as 'REJECTED', 'what now')), /what now/],
     [
