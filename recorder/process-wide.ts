@@ -12,12 +12,19 @@ const QUEUE_MAX = 1_000;
 /** Filled in at open(): what a call before it could not know. */
 const UNKNOWN = { node: '', component: '' };
 
+/** What tests put in its place, see testing.ts. */
+export interface StandIn extends Pick<Recorder, 'event' | 'record' | 'flush' | 'close' | 'status'> {
+  /** Takes what the program opens the recorder with. */
+  open(options: RecorderOptions): Promise<void>;
+}
+
 /**
  * The recorder of the process: usable before it is opened, at any place in the program. Until open() it keeps 1,000 calls, copied and
  * checked when they are made, and hands them over then.
  */
 export class ProcessRecorder {
   #recorder: Recorder | undefined;
+  #standIn: StandIn | undefined;
   #opening: Promise<Recorder> | undefined;
   readonly #opened: Promise<Recorder>;
   #resolveOpened!: (recorder: Recorder) => void;
@@ -34,6 +41,7 @@ export class ProcessRecorder {
 
   /** Opens it; see Recorder.open. Rejects CONFIG for wrong options, and if it is open already. */
   async open(options: RecorderOptions, parts?: Partial<RecorderParts>): Promise<void> {
+    if (this.#standIn) return this.#standIn.open(options);
     if (this.#opening) throw new FondacoError('CONFIG', 'the recorder of the process must be opened once, got a second open()');
     this.#opening = Recorder.open(options, parts);
     try {
@@ -52,7 +60,7 @@ export class ProcessRecorder {
 
   /** See Recorder.event. Before open() there is no id yet: `undefined`. */
   event(type: string, severity: Severity | undefined, message: string, details?: EventDetails): string | undefined {
-    if (this.#recorder) return this.#recorder.event(type, severity, message, details);
+    if (this.#active) return this.#active.event(type, severity, message, details);
     try {
       const fields = checkCall({ type, severity, message, details }, UNKNOWN, this.#clock.now());
       if (this.#queue.length + this.#awaited < QUEUE_MAX) this.#queue.push(fields);
@@ -74,7 +82,7 @@ export class ProcessRecorder {
     details?: EventDetails,
     signal?: AbortSignal,
   ): Promise<Recorded> {
-    if (this.#recorder) return this.#recorder.record(type, severity, message, details, signal);
+    if (this.#active) return this.#active.record(type, severity, message, details, signal);
     if (this.#queue.length + this.#awaited >= QUEUE_MAX) {
       this.#dropped++;
       throw new FondacoError('FULL', `calls before open() must be ${QUEUE_MAX} at most, got more: the event was dropped`);
@@ -91,19 +99,19 @@ export class ProcessRecorder {
 
   /** See Recorder.flush. Before open() it rejects UNAVAILABLE if calls are waiting. */
   async flush(signal?: AbortSignal): Promise<void> {
-    if (this.#recorder) return this.#recorder.flush(signal);
+    if (this.#active) return this.#active.flush(signal);
     if (this.#queue.length > 0) throw new FondacoError('UNAVAILABLE', 'the recorder must be open for a flush, got no open() yet');
   }
 
   /** See Recorder.close. For good: it is one life of the process. */
   async close(): Promise<void> {
-    const recorder = this.#recorder ?? (await this.#opening);
+    const recorder = this.#active ?? (await this.#opening);
     await recorder?.close();
   }
 
   /** See Recorder.status. */
   status(): RecorderStatus {
-    if (this.#recorder) return this.#recorder.status();
+    if (this.#active) return this.#active.status();
     const ledger = {
       recorded: this.#queue.length + this.#awaited + this.#mistakes.length + this.#dropped,
       settled: 0,
@@ -123,6 +131,18 @@ export class ProcessRecorder {
       spool: { directory: undefined, bytes: 0 },
       lastError: this.#mistakes.at(-1)?.message,
     };
+  }
+
+  /** For tests: until the result is called, every call goes to the other. What was recorded before stays where it is. */
+  substitute(other: StandIn): () => void {
+    this.#standIn = other;
+    return () => {
+      if (this.#standIn === other) this.#standIn = undefined;
+    };
+  }
+
+  get #active(): Recorder | StandIn | undefined {
+    return this.#standIn ?? this.#recorder;
   }
 
   async #untilOpen(signal: AbortSignal | undefined): Promise<void> {

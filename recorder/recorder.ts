@@ -391,8 +391,8 @@ function asUnavailable(what: string, error: unknown): FondacoError {
   return new FondacoError('UNAVAILABLE', `${what}, got ${asError(error).message}`, { cause: error });
 }
 
-/** A getter or a toJSON of the caller's may throw anything. */
-function asRejected(thrown: unknown): FondacoError {
+/** What a call's check threw: a getter or a toJSON of the caller's may throw anything. */
+export function asRejected(thrown: unknown): FondacoError {
   if (isFondacoError(thrown)) return thrown;
   return new FondacoError('REJECTED', `event must be readable, got ${asError(thrown).message}`, { cause: thrown });
 }

@@ -7,6 +7,7 @@ import { isFondacoError } from '../../core/errors.ts';
 import type { EventDetails } from '../../core/event-input.ts';
 import type { Severity } from '../../core/severity.ts';
 import type { Recorder } from '../../recorder/index.ts';
+import { MemoryRecorder } from '../../recorder/testing.ts';
 import { RecorderKit } from '../support/recorder-kit.ts';
 import type { ScriptedProxy } from '../support/scripted-proxy.ts';
 
@@ -76,7 +77,7 @@ const CALLS: [what: string, call: Call, says: string | RegExp][] = [
   ['a traceparent as an object', good({ traceparent: {} }), 'traceparent must be a string, got {}'],
 ];
 
-const event = (recorder: Recorder, [type, severity, message, details]: Call): string | undefined =>
+const event = (recorder: Pick<Recorder, 'event'>, [type, severity, message, details]: Call): string | undefined =>
   recorder.event(type as string, severity as Severity, message as string, details as EventDetails);
 const record = (recorder: Recorder, [type, severity, message, details]: Call): Promise<unknown> =>
   recorder.record(type as string, severity as Severity, message as string, details as EventDetails);
@@ -86,6 +87,15 @@ function assertSays(error: unknown, says: string | RegExp): void {
   if (!isFondacoError(error)) return;
   if (typeof says === 'string') assert.equal(error.text, says);
   else assert.match(error.text, says);
+}
+
+function thrownBy(run: () => unknown, what: string): unknown {
+  try {
+    run();
+  } catch (error) {
+    return error;
+  }
+  throw new Error(`${what}: nothing was thrown`);
 }
 
 describe('bad calls', () => {
@@ -120,20 +130,26 @@ describe('bad calls', () => {
 
   it('each of them is thrown where strict is set, and the recorder goes on', async () => {
     const recorder = await kit.open(proxy, { strict: true });
-    for (const [what, call, says] of CALLS) {
-      let thrown: unknown;
-      try {
-        event(recorder, call);
-      } catch (error) {
-        thrown = error;
-      }
-      assert.isDefined(thrown, what);
-      assertSays(thrown, says);
-    }
+    for (const [what, call, says] of CALLS)
+      assertSays(
+        thrownBy(() => event(recorder, call), what),
+        says,
+      );
     recorder.event('a.Good', 'info', 'after all of them');
     await recorder.flush();
     assert.deepEqual(proxy.messages, ['after all of them']);
     assert.equal(recorder.status().ledger.rejected, CALLS.length);
+  });
+
+  it('each of them is refused in the same words by the recorder that tests use', () => {
+    const memory = new MemoryRecorder();
+    for (const [what, call, says] of CALLS)
+      assertSays(
+        thrownBy(() => event(memory, call), what),
+        says,
+      );
+    assert.isEmpty(memory.events);
+    assert.equal(memory.status().ledger.rejected, CALLS.length);
   });
 
   it('an onError that throws harms nothing', async () => {

@@ -105,8 +105,8 @@ describe('packages', function () {
       it('has types that a strict consumer with skipLibCheck: false takes, with no newer lib than ES2022', async () => {
         const { path } = await install(name, nodes[0]!, `${name} types`);
         const from = name === 'fondaco' ? 'fondaco/recorder' : 'fondaco-recorder';
-        await writeFile(join(path, 'consumer.mts'), typedConsumer(from));
-        await writeFile(join(path, 'consumer.cts'), typedConsumer(from));
+        await writeFile(join(path, 'consumer.mts'), typedConsumer(from, name));
+        await writeFile(join(path, 'consumer.cts'), typedConsumer(from, name));
         const compilerOptions = { module: 'nodenext', target: 'es2022', lib: ['es2022'], strict: true, skipLibCheck: false, outDir: 'out' };
         await writeFile(join(path, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.mts', 'consumer.cts'] }));
         await assertCompiles(path);
@@ -141,8 +141,9 @@ function body(message: string): string {
 `;
 }
 
-function typedConsumer(from: string): string {
+function typedConsumer(from: string, name: string): string {
   return `import { recorder, Recorder, FondacoError, type Recorded, type RecorderOptions } from '${from}';
+import { recordInMemory, type TestEvent } from '${name}/testing';
 const options: RecorderOptions = { component: 'consumer', spool: false, onError: (error: FondacoError) => console.log(error.code) };
 export async function main(): Promise<Recorded> {
   await recorder.open(options);
@@ -150,6 +151,10 @@ export async function main(): Promise<Recorded> {
   // @ts-expect-error: no such severity
   recorder.event('demo.Hello', 'fatal', 'hi');
   console.log(id, recorder.status().state);
+  const memory = recordInMemory();
+  const events: readonly TestEvent[] = memory.events;
+  console.log(events.length);
+  memory.restore();
   const other = await Recorder.open({ component: 'other' });
   return other.record('demo.Hello', undefined, 'hi');
 }
