@@ -58,13 +58,6 @@ export class Ages {
     return old.at(-1)?.[lane === 'urgent' ? 1 : 2] ?? 0;
   }
 
-  /** How old the entry at a position is, at most; undefined where no mark is older. */
-  ageOf(lane: Lane, position: number): number | undefined {
-    const before = this.#row.marks.filter((mark) => mark[lane === 'urgent' ? 1 : 2] <= position);
-    const mark = before.at(-1);
-    return mark && this.#now - mark[0];
-  }
-
   /** Marks where the heads are, if they have moved and `everyMs` has passed; in a commit. Rejects as the journal's commit does. */
   async mark(everyMs: number): Promise<void> {
     const now = this.#now;

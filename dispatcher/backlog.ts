@@ -94,12 +94,6 @@ export class Backlog {
     return { bytes: this.#used, bytesMax, retentionMs, isLow: this.#journal.isLow, ...(refusal !== undefined && { refusal }) };
   }
 
-  /** How old the oldest entry is that a writer has not settled, ms, as far as marks tell; 0 if there is none. */
-  oldestMs(feed: Feed, lane: Lane): number {
-    const { cursor } = feed.lanes[lane];
-    return cursor < this.#journal.head(lane) ? (this.#ages.ageOf(lane, cursor) ?? 0) : 0;
-  }
-
   get #used(): number {
     return LANES.reduce((sum, lane) => sum + this.#journal.bytes(lane), 0);
   }

@@ -19,6 +19,8 @@ export interface Counts {
   lost: number;
   /** Loss notices made. */
   notices: number;
+  /** Of those, what writers have given up: counted, not announced. */
+  noticesLost: number;
   /** Windows closed before their end, for want of room. */
   closedEarly: number;
   /** Names of the writers that have a row: one that is lost is not taken for a new one. */
@@ -37,6 +39,7 @@ export function zeroCounts(): Counts {
     rejected: 0,
     lost: 0,
     notices: 0,
+    noticesLost: 0,
     closedEarly: 0,
     writers: [],
     series: 0,

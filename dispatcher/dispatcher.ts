@@ -199,6 +199,12 @@ export class Dispatcher {
     this.#bell.ring();
   }
 
+  /** Counts loss notices that a writer will not get. They are not announced: that would be one more, for ever. */
+  loseNotices(draft: Draft, count: number): void {
+    this.#counts.noticesLost += count;
+    this.#putCounts(draft);
+  }
+
   /** Adds one of the proxy's own events to the commit. */
   record(draft: Draft, lane: Lane, event: OwnEvent): void {
     this.#own.record(draft, lane, event, this.clock.now());

@@ -95,7 +95,7 @@ export class LaneFeed {
 
   status(): LaneStatus {
     const { cursor, attempts, series, seq } = this.#row;
-    const receivedAt = this.#reader.oldestReceivedAt;
+    const receivedAt = this.#reader.receivedAt(cursor);
     return {
       pending: this.#head - cursor,
       oldestAgeMs: this.#head > cursor && receivedAt !== undefined ? Math.max(0, this.#clock.now() - receivedAt) : 0,
@@ -112,6 +112,7 @@ export class LaneFeed {
       if (await this.#giveUp(signal)) continue;
       const waitMs = this.#waitMs();
       if (waitMs > 0) {
+        await this.#peek();
         this.#enter(waitMs === Infinity && !this.isFailing ? 'idle' : 'waiting');
         await this.bell.wait(this.#clock, Math.min(waitMs, this.#unconfirmed.dueInMs(this.#clock.monotonic())));
         continue;
@@ -152,6 +153,15 @@ export class LaneFeed {
     });
     if (step && step.kind !== 'write') await this.#pass(step, signal);
     return true;
+  }
+
+  /** Who waits, held or for a retry, perhaps since a restart, has to know since when its oldest entry does. */
+  async #peek(): Promise<void> {
+    const { cursor } = this.#row;
+    if (cursor >= this.#head) return;
+    await this.#reader.peek(cursor).catch((error: unknown) => {
+      if (!isFondacoError(error)) throw error; // the journal is being reopened; a reload wakes this
+    });
   }
 
   get #row(): FeedLane {

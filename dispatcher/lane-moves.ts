@@ -19,7 +19,10 @@ export class LaneMoves {
   passing(step: PassStep): Move {
     const { dispatcher, settings } = this.#feed;
     const id = `${settings.name}/${this.#lane}`;
-    const lose: LoseRange = (draft, cause, series, range) => dispatcher.lose(draft, { kind: 'writer', id, series }, cause, range);
+    const lose: LoseRange = (draft, cause, series, range) => {
+      if (step.kind === 'hole' && step.isOfNotices) dispatcher.loseNotices(draft, step.to - step.from);
+      else dispatcher.lose(draft, { kind: 'writer', id, series }, cause, range);
+    };
     return passing(step, this.#freshSeries(), lose);
   }
 

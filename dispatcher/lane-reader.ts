@@ -5,6 +5,7 @@ import type { Lane } from '../core/lane.ts';
 import type { Delivery } from '../core/writer.ts';
 import { decodeEntry } from './decode.ts';
 import type { FeedLane } from './feed-row.ts';
+import { isNotice } from './own-events.ts';
 
 const READ_BYTES = 256 * 1024;
 /** A step passes at most so many entries, so that a long filtered stretch is settled in pieces. */
@@ -27,8 +28,15 @@ export type Step =
       readonly deliveries: readonly Delivery[];
     }
   | { readonly kind: 'pass'; readonly from: number; readonly to: number; readonly passed: Passed }
-  /** Given up unread. `epoch`: of what follows, as far as it is known. */
-  | { readonly kind: 'hole'; readonly from: number; readonly to: number; readonly epoch: number; readonly cause: GivenUp }
+  /** Given up. `epoch`: of what follows, as far as it is known. `isOfNotices`: nothing but loss notices, which is not announced again. */
+  | {
+      readonly kind: 'hole';
+      readonly from: number;
+      readonly to: number;
+      readonly epoch: number;
+      readonly cause: GivenUp;
+      readonly isOfNotices: boolean;
+    }
   /** The entries that follow are of another epoch and need a delivery series of their own. */
   | { readonly kind: 'rotate'; readonly from: number; readonly epoch: number };
 
@@ -53,9 +61,16 @@ export class LaneReader {
     this.#lane = lane;
   }
 
-  /** The wall clock, in ms, at which the first unsettled entry was received; `undefined` if it was not read yet. */
-  get oldestReceivedAt(): number | undefined {
-    return this.#entries[0]?.receivedAt;
+  /** The wall clock, in ms, at which the entry at the cursor was received; `undefined` if it was not read yet. */
+  receivedAt(cursor: number): number | undefined {
+    return this.#entries[cursor - (this.#entries[0]?.position ?? cursor)]?.receivedAt;
+  }
+
+  /** Reads what stands at the cursor, where nothing was read yet: for its time. Rejects as a read does. */
+  async peek(cursor: number): Promise<void> {
+    if (this.receivedAt(cursor) !== undefined) return;
+    const { entries } = await this.#journal.read(this.#lane, cursor, 1);
+    this.#entries = [...entries];
   }
 
   clear(): void {
@@ -97,9 +112,18 @@ export class LaneReader {
     return deliveries.length > 0 ? { kind: 'write', from, to, passed, deliveries } : { kind: 'pass', from, to, passed };
   }
 
-  /** The step over a range that is not read. `epoch`: the one before it. */
+  /** The step over a range that is given up. `epoch`: the one before it. */
   async giveUp({ from, to }: { from: number; to: number }, cause: GivenUp, epoch: number): Promise<Step> {
-    return { kind: 'hole', from, to, cause, epoch: await this.#epochAt(to, epoch) };
+    const isOfNotices = cause !== 'corrupt' && (await this.#isOfNotices(from, to));
+    return { kind: 'hole', from, to, cause, isOfNotices, epoch: await this.#epochAt(to, epoch) };
+  }
+
+  /** Looks at one stretch at most: what is longer is not notices alone, or becomes a notice that is. */
+  async #isOfNotices(from: number, to: number): Promise<boolean> {
+    if (this.#lane !== 'urgent') return false;
+    const { entries } = await this.#journal.read(this.#lane, from, READ_BYTES);
+    const given = entries.filter(({ position }) => position < to);
+    return given.length === to - from && given.every((entry) => entry.kind === 'made' && isNotice(decodeEntry(entry), entry));
   }
 
   #delivery(entry: Entry, row: FeedLane, ahead: number): Delivery {

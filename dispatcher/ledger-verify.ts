@@ -203,7 +203,8 @@ function checkSums({ counts, feeds, unannounced }: Books, { urgent, normal }: Pe
   report.hold('Σ added over the entries', counts.added, urgent.added + normal.added);
   const lanes = [...feeds.values()].flatMap((feed) => LANES.map((lane) => feed.lanes[lane]));
   const lost = lanes.reduce((sum, { dropped, expired }) => sum + dropped + expired, counts.rejected + counts.lost + counts.unreported);
-  report.hold('losses: announced and not announced yet', lost, urgent.announced + normal.announced + unannounced);
+  const told = urgent.announced + normal.announced + unannounced;
+  report.hold('losses: announced and not announced yet', lost, told + counts.noticesLost);
 }
 
 /** False: the lane was trimmed while it was read. */

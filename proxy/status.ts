@@ -1,7 +1,7 @@
 /** What /v1/status tells; the one place that puts the shapes of the dispatcher together. */
 import type { Clock } from '../core/clock.ts';
 import type { Journal } from '../core/journal.ts';
-import { LANES, perLane, type PerLane } from '../core/lane.ts';
+import { LANES, type PerLane } from '../core/lane.ts';
 import { formatMs } from '../core/time.ts';
 import type { Backlog, BacklogStatus } from '../dispatcher/backlog.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
@@ -89,21 +89,11 @@ export function statusSource(sources: StatusSources): () => Promise<ProxyStatus>
       ],
       windows,
       journal: backlog.status(),
-      writers: feeds.map((feed) => writerStatus(feed, backlog)),
+      writers: feeds.map((feed) => feed.status()),
     };
   };
 }
 
 function sum(counts: PerLane<number>): number {
   return LANES.reduce((total, lane) => total + counts[lane], 0);
-}
-
-/** What was not read since the start has no time of its own yet: the marks of age tell. */
-function writerStatus(feed: Feed, backlog: Backlog): FeedStatus {
-  const status = feed.status();
-  const lanes = perLane((lane) => {
-    const { oldestAgeMs, ...rest } = status.lanes[lane];
-    return { ...rest, oldestAgeMs: oldestAgeMs > 0 ? oldestAgeMs : Math.round(backlog.oldestMs(feed, lane)) };
-  });
-  return { ...status, lanes };
 }

@@ -5,6 +5,7 @@ import type { Lane } from '../../core/lane.ts';
 import type { Budget } from '../../dispatcher/backlog.ts';
 import type { FeedSettings } from '../../dispatcher/feed.ts';
 import type { LaneLedger } from '../../dispatcher/ledger.ts';
+import { verifyLedger } from '../../dispatcher/ledger-verify.ts';
 import type { Loss } from '../../dispatcher/losses.ts';
 import { DispatchKit, numbered, Sender, type KitOptions, type ScriptedWriter } from '../support/dispatch-kit.ts';
 
@@ -138,6 +139,19 @@ describe('the limits of a backlog', () => {
     expect(loss).to.include({ cause: 'age', count: 100 });
     expect(loss?.ranges).to.deep.equal([[1, 100]]);
     expect(loss?.origin.series?.[1]).to.equal(kit.writer('ops').taken.find(({ event }) => event.message.startsWith('x'))!.delivery.series);
+  });
+
+  it('announces nothing when notices of losses are too old for a dead writer themselves: that would never end', async () => {
+    await open({}, { dead: { backlog: { bytesMax: Infinity, ageMaxMs: 60_000, whenFull: 'drop-oldest' } }, well: {} });
+    kit.writer('dead').answer = AWAY;
+    await record(10);
+    await seconds(300);
+    expect(losses('well').map(({ cause, count }) => [cause, count])).to.deep.equal([['age', 10]]);
+    expect(await laneOf('dead', 'urgent')).to.include({ made: 1, expired: 1, pending: 0 });
+    expect((await verifyLedger(kit.journal, new AbortController().signal)).checks.filter(({ isGood }) => !isGood)).to.deep.equal([]);
+    await record(10, { severity: 'critical' });
+    await seconds(300);
+    expect(losses('well').map(({ count }) => count)).to.deep.equal([10, 10]);
   });
 
   it('drops the oldest of a dead writer beyond its own limit, normal lane before urgent, while the others notice nothing', async () => {

@@ -75,6 +75,20 @@ describe('a writer that a person pauses', () => {
     expect(types('ops')).to.deep.equal(['fondaco.WriterPaused', 'fondaco.WriterResumed']);
   });
 
+  it('says how old its oldest entry is, also when it has read none of them: paused before they came, or before a restart', async () => {
+    await open();
+    await record(1, 1);
+    await kit.clock.advance(600_000);
+    await kit.feed().pause();
+    await record(2, 3);
+    await kit.clock.advance(5000);
+    expect(kit.feed().status().lanes.normal).to.include({ pending: 3, oldestAgeMs: 5000 });
+    await restart();
+    kit.clock.wall += 1000;
+    await kit.settle();
+    expect(kit.feed().status().lanes.normal).to.include({ pending: 3, oldestAgeMs: 6000 });
+  });
+
   it('is let finish what is in flight, and that is settled', async () => {
     await open({ batch: { intervalMs: 0, eventsMax: 2, bytesMax: 1 << 20 } });
     let take = (): void => undefined;
