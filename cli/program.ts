@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addCatalog } from './commands/catalog.ts';
 import { addConfig } from './commands/config.ts';
 import { addDeadLetter } from './commands/dead-letter.ts';
 import { addDoctor } from './commands/doctor.ts';
@@ -47,6 +48,7 @@ ${EXIT_HELP}`,
     addJournal,
     addDoctor,
     addConfig,
+    addCatalog,
     addTls,
   ])
     add(program, version);

@@ -1,5 +1,15 @@
 /// <reference types="node" preserve="true" />
 /** `fondaco/recorder`: the library that agents embed. Loads gRPC, and LevelDB only when it first has to spill. */
+export {
+  CATALOG,
+  catalogTypes,
+  defineCatalog,
+  type Catalog,
+  type CatalogFacts,
+  type CatalogType,
+  type DefinedCatalog,
+  type TypeDefinition,
+} from '../core/catalog.ts';
 export { FondacoError, isFondacoError, type ErrorCode, type ErrorFacts } from '../core/errors.ts';
 export type { EventDetails } from '../core/event-input.ts';
 export type { EventObject, JsonObject } from '../core/event.ts';

@@ -7,3 +7,9 @@ export function sharedLines(file: string): string[] | undefined {
   if (!existsSync(path)) return undefined;
   return readFileSync(path, 'utf8').replace(/\n$/, '').split('\n');
 }
+
+/** The path of a file of `../shared/data`; `undefined` where there is none. */
+export function sharedPath(file: string): string | undefined {
+  const path = fileURLToPath(new URL(`../../../shared/data/${file}`, import.meta.url));
+  return existsSync(path) ? path : undefined;
+}

@@ -29,6 +29,11 @@ const PACKAGE_HOMES: readonly { matches: RegExp; homes: readonly string[]; inste
     instead: 'only journal/ knows the disk format: use the journal interface of core, and open it with journal/',
   },
   {
+    matches: /^protobufjs(\/|$)/,
+    homes: ['proto'],
+    instead: 'only proto/ reads .proto files: proto/catalog-file.ts reads catalogs',
+  },
+  {
     matches: /^(@grpc\/|grpc-health-check$)/,
     homes: ['proto', 'recorder', 'proxy'],
     instead: 'gRPC belongs to proto/ (loading, client session), recorder/ and proxy/: move the part that speaks it there',
