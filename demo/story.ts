@@ -12,6 +12,7 @@ import {
   recorderBalances,
 } from './claims.ts';
 import { eventLine } from './event-line.ts';
+import type { Ledger } from '../dispatcher/ledger.ts';
 import type { ReceivedEvent } from './event-record.ts';
 import type { Stage } from './stage.ts';
 
@@ -116,10 +117,17 @@ async function booksBalance(stage: Stage): Promise<void> {
   const ours = events.filter(({ type }) => type.startsWith('demo.'));
   stage.say(`the subscriber wrote down ${count(record.length)} deliveries, ${repeats} of them repeats (told by their ids)`);
   stage.claim(recorderBalances(`agent: ${count(recorded)} recorded = ${count(settled)} settled`, stage.ledger));
-  stage.claim(proxyBalances('proxy: accepted + made = delivered + folded, nothing pending, dead, dropped or lost', recorded, ledger));
+  stage.claim(proxyBalances(`proxy: ${sumsOf(ledger)}, nothing pending, dead, dropped or lost`, recorded, ledger));
   stage.claim(addsUp(`subscriber: its ${count(ours.length)} events count for ${count(recorded)}`, recorded, ours));
   stage.claim(noDeliveryGap('no gap in the numbers of the deliveries', record));
   stage.claim(noLosses('no loss was announced', record));
+}
+
+/** The proxy's books in words, over its writers and lanes. */
+function sumsOf({ writers }: Ledger): string {
+  const sum = (field: 'accepted' | 'made' | 'delivered' | 'folded'): string =>
+    count(writers.reduce((total, { lanes }) => total + lanes.urgent[field] + lanes.normal[field], 0));
+  return `${sum('accepted')} accepted + ${sum('made')} made = ${sum('delivered')} delivered + ${sum('folded')} folded`;
 }
 
 function recordOne(stage: Stage, type: string, severity: 'info' | 'warn' | 'critical', message: string): string {

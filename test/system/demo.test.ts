@@ -17,7 +17,7 @@ const CLAIMS = [
   'the others in the order in which they were recorded',
   'it folded into one event with an exact count: 1 + 4,999 = 5,000',
   'agent: 5,360 recorded = 5,360 settled',
-  'proxy: accepted + made = delivered + folded, nothing pending, dead, dropped or lost',
+  'proxy: 5,360 accepted + 1 made = 362 delivered + 4,999 folded, nothing pending, dead, dropped or lost',
   'subscriber: its 362 events count for 5,360',
   'no gap in the numbers of the deliveries',
   'no loss was announced',

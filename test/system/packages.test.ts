@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readdirSync, lstatSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +11,7 @@ import { tempDirectory } from '../support/temp-directory.ts';
 
 const run = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const README = readFileSync(join(ROOT, 'README.md'), 'utf8');
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc');
 /** Beside what ESM-only packages need ignored, attw is clean: `require` gets ESM, which all Nodes do that we support, and which no type says. */
 const ATTW_IGNORED = ['--profile', 'node16', '--ignore-rules', 'cjs-resolves-to-esm'];
@@ -72,6 +73,11 @@ describe('packages', function () {
     );
   }
 
+  it("README's first event is at a webhook by paste, in fresh folders and a bare environment", async () => {
+    const { stdout } = await run(process.execPath, [join(ROOT, 'scripts/first-event.mjs'), '--packed', join(ROOT, 'packed')]);
+    console.log(stdout.trimEnd().replaceAll(/^/gm, '      '));
+  });
+
   for (const name of ['fondaco', 'fondaco-recorder'] as const) {
     describe(name, () => {
       it('is found right by publint, and by attw but for what ESM-only packages need', async () => {
@@ -85,7 +91,9 @@ describe('packages', function () {
         for (const node of nodes) {
           const { path, said } = await install(name, node, `${name} ${node.title}`);
           assert.notMatch(said, /EBADENGINE|deprecated|ERESOLVE/i, node.title);
-          console.log(`      ${name} with its dependencies, on ${node.title}: ${(bytesIn(path) / 1e6).toFixed(1)} MB`);
+          const megabytes = bytesIn(path) / 1e6;
+          console.log(`      ${name} with its dependencies, on ${node.title}: ${megabytes.toFixed(1)} MB`);
+          if (name === 'fondaco-recorder') assert.include(README, `${Math.round(megabytes)} MB with its dependencies`);
           const from = name === 'fondaco' ? 'fondaco/recorder' : 'fondaco-recorder';
           const files = {
             'consumer.mjs': `import { recorder } from '${from}';\n${body(`esm ${name} ${node.title}`)}`,
