@@ -4,7 +4,7 @@ import { visible } from '../writers/console-line.ts';
 import { askProxy, type Api } from './api.ts';
 import { checkEventView, type EventView } from './event-view.ts';
 import { EXIT, ExitError } from './exit.ts';
-import type { WriterView } from './writer-view.ts';
+import type { StatusView } from './status.ts';
 
 export interface DeadLetterView {
   /** `<writer>/<lane>/<position>`. */
@@ -74,15 +74,18 @@ export async function choose(api: Api, given: readonly string[], all: boolean): 
   return [...byWriter].map(([writer, ids]) => ({ writer, ids: [...ids], count: ids.size }));
 }
 
+/** Of writers that the config no longer has, too: what is left of them is in the list. */
 async function chooseAll(api: Api, names: readonly string[]): Promise<Choice[]> {
-  const { writers } = await askProxy<{ writers: WriterView[] }>(api, '/v1/status', { needs: ['writers'] });
-  const known = writers.map(({ name }) => name);
+  const { writers, departed } = await askProxy<Pick<StatusView, 'writers' | 'departed'>>(api, '/v1/status', {
+    needs: ['writers', 'departed'],
+  });
+  const known = [...writers, ...departed].map(({ name }) => name);
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     const expected = known.length === 0 ? 'there are none' : `there are ${known.join(', ')}`;
     throw new ExitError(EXIT.usage, visible(`with --all only names of writers: there is no ${JSON.stringify(unknown)}, ${expected}`));
   }
-  return writers
+  return [...writers, ...departed]
     .filter(({ name, dead }) => dead > 0 && (names.length === 0 || names.includes(name)))
     .map(({ name, dead }) => ({ writer: name, count: dead }));
 }

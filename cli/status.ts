@@ -49,9 +49,9 @@ async function screenOrProblem(api: Api, screen: Screen): Promise<string> {
 }
 
 /** True if a writer does not deliver, something was lost, or the books do not balance. */
-export function needsAttention({ isReady, isBalanced, lost, dropped, unreported, journal, writers }: StatusView): boolean {
+export function needsAttention({ isReady, isBalanced, lost, dropped, unreported, journal, writers, departed }: StatusView): boolean {
   const isTaking = isReady && !journal.isLow && journal.refusal === undefined;
-  return !isTaking || !isBalanced || lost + dropped + unreported > 0 || writers.some(isTroubled);
+  return !isTaking || !isBalanced || lost + dropped + unreported + departed.length > 0 || writers.some(isTroubled);
 }
 
 /**
@@ -98,9 +98,14 @@ function inputsText({ inputs }: StatusView): string {
 }
 
 /** Each problem with what to type next, the worst first. */
-function problemBlocks({ isReady, isBalanced, lost, dropped, unreported, journal, writers }: StatusView): string[][] {
+function problemBlocks({ isReady, isBalanced, lost, dropped, unreported, journal, writers, departed }: StatusView): string[][] {
   const blocks: string[][] = [];
-  if (!isReady || journal.isLow || journal.refusal !== undefined)
+  if (journal.refusal !== undefined && !journal.isLow)
+    blocks.push([
+      `ingest: ${visible(journal.refusal)}; agents keep events in their spools`,
+      `  ${step('mend what is behind, see below; or change backlog.whenFull, backlog.bytesMax or journal.bytesMax in the config')}`,
+    ]);
+  else if (!isReady || journal.isLow)
     blocks.push([
       'ingest: the disk is full or fails, agents keep events in their spools',
       `  ${step('fondaco doctor; the log of the proxy says why')}`,
@@ -117,6 +122,11 @@ function problemBlocks({ isReady, isBalanced, lost, dropped, unreported, journal
       `  ${step('fondaco ledger show; fondaco event list --type fondaco.Loss')}`,
     ]);
   if (unreported > 0) blocks.push([`${plural(unreported, 'recurrence')} that no summary counts`, `  ${step('fondaco ledger show')}`]);
+  for (const { name, dead } of departed)
+    blocks.push([
+      `${visible(name)}: ${plural(dead, 'dead letter')} of a writer that the config no longer has`,
+      `  ${step(`put it back to replay them, or fondaco dead-letter purge --all ${visible(name)}`)}`,
+    ]);
   const troubled = writers.filter(isTroubled).sort((a, b) => rank(a) - rank(b));
   return [...blocks, ...troubled.map(writerBlock)];
 }

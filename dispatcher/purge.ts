@@ -5,10 +5,25 @@
 import type { Draft } from '../core/journal.ts';
 import { LANES, type Lane } from '../core/lane.ts';
 import { deadLetterKey, lettersFrom, removeLetters, type LetterPlace } from './dead-letters.ts';
-import type { Feed } from './feed.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import type { FeedRow } from './feed-row.ts';
 import { readLetter, type ReplayLetter } from './replay-letters.ts';
 
 const CHUNK_LETTERS = 500;
+
+/** Whose letters they are: a feed, or a writer that the config no longer has. */
+export interface PurgedWriter {
+  readonly settings: { readonly name: string };
+  readonly dispatcher: Dispatcher;
+  readonly row: FeedRow;
+  readonly replay: { readonly isUnderWay: boolean };
+  isPurging: boolean;
+  /** Commits a change of the row; false: `change` found that it no longer applies. Waits for a journal that is being reopened, 5 s at most. */
+  command(change: (draft: Draft) => boolean): Promise<boolean>;
+  put(draft: Draft): void;
+  /** There is room for another letter. */
+  roomMade(): void;
+}
 
 /** `missing`: ids that no letter has. */
 export type Purged = { readonly purged: number; readonly missing: readonly LetterPlace[] } | { readonly busy: string };
@@ -17,7 +32,7 @@ export type Purged = { readonly purged: number; readonly missing: readonly Lette
  * Purges the chosen letters of a writer, or all that there are at this moment. Resolves when that is durable. Rejects UNAVAILABLE or FULL
  * where the journal takes nothing: what was purged until then stays so.
  */
-export async function purgeLetters(feed: Feed, places?: readonly LetterPlace[]): Promise<Purged> {
+export async function purgeLetters(feed: PurgedWriter, places?: readonly LetterPlace[]): Promise<Purged> {
   const { name } = feed.settings;
   if (feed.replay.isUnderWay) return { busy: `a replay of ${name} is under way` };
   if (feed.isPurging) return { busy: `dead letters of ${name} are being purged` };
@@ -36,7 +51,7 @@ export async function purgeLetters(feed: Feed, places?: readonly LetterPlace[]):
   }
 }
 
-async function purgeBelow(feed: Feed, lane: Lane, end: number): Promise<number> {
+async function purgeBelow(feed: PurgedWriter, lane: Lane, end: number): Promise<number> {
   let purged = 0;
   for (let position = 0; ;) {
     const from = { lane, position };
@@ -53,7 +68,7 @@ async function purgeBelow(feed: Feed, lane: Lane, end: number): Promise<number> 
   }
 }
 
-async function purgeChosen(feed: Feed, lane: Lane, chosen: readonly number[], missing: LetterPlace[]): Promise<number> {
+async function purgeChosen(feed: PurgedWriter, lane: Lane, chosen: readonly number[], missing: LetterPlace[]): Promise<number> {
   const { journal } = feed.dispatcher;
   const positions = [...new Set(chosen)].sort((a, b) => a - b);
   let purged = 0;
@@ -75,7 +90,12 @@ async function purgeChosen(feed: Feed, lane: Lane, chosen: readonly number[], mi
 }
 
 /** Resolves with how many are gone. A commit that fails may be stored all the same: then the journal was reopened, and the rows tell. */
-async function purgeChunk(feed: Feed, lane: Lane, chunk: readonly ReplayLetter[], read: () => Promise<ReplayLetter[]>): Promise<number> {
+async function purgeChunk(
+  feed: PurgedWriter,
+  lane: Lane,
+  chunk: readonly ReplayLetter[],
+  read: () => Promise<ReplayLetter[]>,
+): Promise<number> {
   const { journal } = feed.dispatcher;
   let letters = chunk;
   while (letters.length > 0) {
@@ -92,7 +112,7 @@ async function purgeChunk(feed: Feed, lane: Lane, chunk: readonly ReplayLetter[]
   return chunk.length;
 }
 
-function giveUp(feed: Feed, draft: Draft, lane: Lane, letters: readonly ReplayLetter[]): void {
+function giveUp(feed: PurgedWriter, draft: Draft, lane: Lane, letters: readonly ReplayLetter[]): void {
   const { name } = feed.settings;
   const row = feed.row.lanes[lane];
   removeLetters(

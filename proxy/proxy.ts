@@ -124,7 +124,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
       historyRoutes({ history }),
       streamRoutes({ history, journal, clock, stop }),
       writerRoutes({ feeds, kindOf: (name) => config.writers.find((writer) => writer.name === name)?.kind ?? '' }),
-      deadLetterRoutes({ journal, feeds }),
+      deadLetterRoutes({ dispatcher, feeds }),
       verifyRoutes(journal),
     ],
     onProblem: (problem) => logger.error({ err: problem }, 'a request failed'),

@@ -32,6 +32,8 @@ export interface ProxyStatus {
   readonly windows: { readonly open: number; readonly held: number };
   readonly journal: BacklogStatus;
   readonly writers: readonly FeedStatus[];
+  /** Writers that the config no longer has, with the dead letters that they have left. */
+  readonly departed: readonly { readonly name: string; readonly dead: number }[];
 }
 
 export interface InputStatus {
@@ -90,6 +92,9 @@ export function statusSource(sources: StatusSources): () => Promise<ProxyStatus>
       windows,
       journal: backlog.status(),
       writers: feeds.map((feed) => feed.status()),
+      departed: writers
+        .map(({ name, lanes }) => ({ name, dead: lanes.urgent.dead + lanes.normal.dead }))
+        .filter(({ name, dead }) => dead > 0 && feeds.every(({ settings }) => settings.name !== name)),
     };
   };
 }

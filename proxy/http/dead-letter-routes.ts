@@ -18,16 +18,18 @@ import {
   storedLetter,
   type LetterPlace,
 } from '../../dispatcher/dead-letters.ts';
+import { DepartedWriter } from '../../dispatcher/departed-writer.ts';
+import type { Dispatcher } from '../../dispatcher/dispatcher.ts';
 import type { Feed } from '../../dispatcher/feed.ts';
-import { purgeLetters } from '../../dispatcher/purge.ts';
+import { purgeLetters, type Purged } from '../../dispatcher/purge.ts';
 import { readLetter } from '../../dispatcher/replay-letters.ts';
 import { deadLetterJson } from './dead-letter-view.ts';
 import { HttpError } from './http-error.ts';
 import type { Routes } from './server.ts';
-import { feedOf } from './writer-routes.ts';
+import { feedOf, noWriter } from './writer-routes.ts';
 
 export interface DeadLetterParts {
-  readonly journal: Journal;
+  readonly dispatcher: Dispatcher;
   readonly feeds: readonly Feed[];
 }
 
@@ -38,7 +40,19 @@ const PAGE_BYTES_MAX = 4 * 1024 * 1024;
 const IDS_MAX = 10_000;
 const BODY_BYTES_MAX = 1024 * 1024;
 
-export function deadLetterRoutes({ journal, feeds }: DeadLetterParts): Routes {
+export function deadLetterRoutes({ dispatcher, feeds }: DeadLetterParts): Routes {
+  const { journal } = dispatcher;
+  /** Purges under way of writers that the config no longer has. */
+  const purging = new Set<string>();
+  const purge = async (writer: string, places: LetterPlace[] | undefined): Promise<Purged> => {
+    const feed = feeds.find(({ settings }) => settings.name === writer);
+    if (feed) return purgeLetters(feed, places);
+    const departed = await DepartedWriter.open(dispatcher, writer);
+    if (!departed) throw noWriter(writer, 'writer');
+    if (purging.has(writer)) return { busy: `dead letters of ${writer} are being purged` };
+    purging.add(writer);
+    return purgeLetters(departed, places).finally(() => purging.delete(writer));
+  };
   return (app) => {
     app.get('/v1/dead-letters', async ({ query }, reply) => json(reply, await listing(journal, feeds, pageOf(query as Query))));
     app.get<{ Params: Record<'writer' | 'lane' | 'position', string> }>(
@@ -46,17 +60,18 @@ export function deadLetterRoutes({ journal, feeds }: DeadLetterParts): Routes {
       async ({ params: { writer, lane, position } }, reply) => json(reply, await one(journal, `${writer}/${lane}/${position}`)),
     );
     app.post('/v1/dead-letters/replay', { bodyLimit: BODY_BYTES_MAX }, async ({ body }, reply) => {
-      const { feed, places } = choiceOf(feeds, body);
+      const { writer, places } = choiceOf(body);
+      const feed = await replaying(dispatcher, feeds, writer);
       const started = await feed.replay.start(places);
       if ('busy' in started) throw new HttpError(409, started.busy);
       if ('nothing' in started) throw new HttpError(404, 'ids must name dead letters, got none that is there', { field: 'ids' });
-      return reply.code(202).send({ replay: started.replay, ...missingOf(feed, started.missing) });
+      return reply.code(202).send({ replay: started.replay, ...missingOf(writer, started.missing) });
     });
     app.post('/v1/dead-letters/purge', { bodyLimit: BODY_BYTES_MAX }, async ({ body }) => {
-      const { feed, places } = choiceOf(feeds, body);
-      const purged = await purgeLetters(feed, places);
+      const { writer, places } = choiceOf(body);
+      const purged = await purge(writer, places);
       if ('busy' in purged) throw new HttpError(409, purged.busy);
-      return { purged: purged.purged, ...missingOf(feed, purged.missing) };
+      return { purged: purged.purged, ...missingOf(writer, purged.missing) };
     });
     // Told when it is durable: a commit that changes nothing waits for the one in flight.
     app.get('/v1/replays', async () =>
@@ -125,14 +140,20 @@ async function one(journal: Journal, id: string): Promise<string> {
   throw new HttpError(404, `there is no dead letter ${JSON.stringify(id)}`);
 }
 
-function choiceOf(feeds: readonly Feed[], body: unknown): { feed: Feed; places: LetterPlace[] | undefined } {
+/** Throws 404 for a writer that never was, 409 for one that the config no longer has: nobody is there to deliver. */
+async function replaying(dispatcher: Dispatcher, feeds: readonly Feed[], writer: string): Promise<Feed> {
+  const isDeparted = feeds.every(({ settings }) => settings.name !== writer) && (await DepartedWriter.open(dispatcher, writer));
+  if (isDeparted) throw new HttpError(409, `writer ${writer} must be in the config to replay its dead letters; they can be purged without`);
+  return feedOf(feeds, writer, 'writer');
+}
+
+function choiceOf(body: unknown): { writer: string; places: LetterPlace[] | undefined } {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw wrong('body', 'an object { "writer", "ids"? }', body);
   const unknown = Object.keys(body).find((key) => key !== 'writer' && key !== 'ids');
   if (unknown !== undefined) throw wrong(unknown, 'left out: only writer and ids are known', unknown);
   const { writer, ids } = body as { writer?: unknown; ids?: unknown };
   if (typeof writer !== 'string') throw wrong('writer', 'the name of a writer', writer);
-  const feed = feedOf(feeds, writer, 'writer');
-  if (ids === undefined) return { feed, places: undefined };
+  if (ids === undefined) return { writer, places: undefined };
   if (!Array.isArray(ids) || ids.length < 1 || ids.length > IDS_MAX) throw wrong('ids', `a list of 1 to ${IDS_MAX} ids`, ids);
   const places = new Map(
     ids.map((id: unknown, i): [string, LetterPlace] => {
@@ -141,11 +162,11 @@ function choiceOf(feeds: readonly Feed[], body: unknown): { feed: Feed; places: 
       return [id as string, { lane: place.lane, position: place.position }];
     }),
   );
-  return { feed, places: [...places.values()] };
+  return { writer, places: [...places.values()] };
 }
 
-function missingOf(feed: Feed, missing: readonly LetterPlace[]): { missing?: string[] } {
-  return missing.length === 0 ? {} : { missing: missing.map((place) => deadLetterId(feed.settings.name, place)) };
+function missingOf(writer: string, missing: readonly LetterPlace[]): { missing?: string[] } {
+  return missing.length === 0 ? {} : { missing: missing.map((place) => deadLetterId(writer, place)) };
 }
 
 function wrong(field: string, expected: string, got: unknown): HttpError {

@@ -30,7 +30,11 @@ export function writerRoutes({ feeds, kindOf }: WriterParts): Routes {
 export function feedOf(feeds: readonly Feed[], name: string, field?: string): Feed {
   const feed = feeds.find(({ settings }) => settings.name === name);
   if (feed) return feed;
-  throw new HttpError(404, `there is no writer called ${JSON.stringify(name)}`, field === undefined ? {} : { field });
+  throw noWriter(name, field);
+}
+
+export function noWriter(name: string, field?: string): HttpError {
+  return new HttpError(404, `there is no writer called ${JSON.stringify(name)}`, field === undefined ? {} : { field });
 }
 
 function describe(status: FeedStatus, kindOf: WriterParts['kindOf']): object {

@@ -32,6 +32,7 @@ function status(more: Partial<StatusView> = {}): StatusView {
     windows: { open: 1, held: 4 },
     journal: { bytes: 1.2 * 1024 ** 3, bytesMax: 4 * 1024 ** 3, retentionMs: 604_800_000, isLow: false },
     writers: [writer('ops')],
+    departed: [],
     ...more,
   };
 }
@@ -43,6 +44,18 @@ const failing = {
 };
 
 describe('status screen', () => {
+  it('says whose backlog keeps everybody waiting, and what is left of a writer that is gone', () => {
+    const refusal = 'the backlog of writer ops has reached its bytesMax of 1048576';
+    const told = status({ isReady: false, journal: { ...status().journal, refusal }, departed: [{ name: 'old', dead: 10 }] });
+    assert.isTrue(needsAttention(told));
+    const screen = statusScreen(told);
+    assert.include(screen, `ingest: ${refusal}; agents keep events in their spools`);
+    assert.notInclude(screen, 'the disk is full');
+    assert.include(screen, 'old: 10 dead letters of a writer that the config no longer has');
+    assert.include(screen, 'fondaco dead-letter purge --all old');
+    assert.isTrue(needsAttention(status({ departed: [{ name: 'old', dead: 10 }] })));
+  });
+
   it('is quiet when all is well', () => {
     assert.isFalse(needsAttention(status()));
     assert.equal(

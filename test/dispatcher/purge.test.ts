@@ -1,5 +1,8 @@
 /** Giving up dead letters. */
 import { expect } from 'chai';
+import { DepartedWriter } from '../../dispatcher/departed-writer.ts';
+import { purgeLetters } from '../../dispatcher/purge.ts';
+import { DispatchKit } from '../support/dispatch-kit.ts';
 import { LetterKit, poisonIs, texts } from '../support/letter-kit.ts';
 
 describe('dead letters', () => {
@@ -66,6 +69,37 @@ describe('dead letters', () => {
         expect(losses().reduce((sum, { count }) => sum + count, 0)).to.equal(12);
       });
     }
+
+    it('of a writer that the config no longer has: gone too, and it comes back to books that balance', async () => {
+      await box.filled();
+      const { storage, clock } = box.kit;
+      await box.kit.kill();
+      const without = await DispatchKit.open({ storage, clock, writers: { other: {} } });
+      expect(await DepartedWriter.open(without.dispatcher, 'nobody')).to.equal(undefined);
+      const departed = (await DepartedWriter.open(without.dispatcher, 'ops'))!;
+      let writes = 0;
+      storage.fate = () => (++writes === 1 ? 'failed' : 'taken');
+      let purged: unknown;
+      void purgeLetters(
+        departed,
+        [2, 4, 5].map((position) => ({ lane: 'normal', position })),
+      ).then((result) => (purged = result));
+      await clock.advance(10_000);
+      expect(purged).to.deep.equal({ purged: 2, missing: [{ lane: 'normal', position: 5 }] });
+      expect(await purgeLetters(departed)).to.deep.equal({ purged: 10, missing: [] });
+      await clock.advance(2000);
+      const { isBalanced, writers } = await without.ledger();
+      expect([isBalanced, writers.map(({ name, lanes }) => [name, lanes.urgent.dropped, lanes.normal.dropped])]).to.deep.equal([
+        true,
+        [
+          ['ops', 2, 10],
+          ['other', 0, 0],
+        ],
+      ]);
+      await without.kill();
+      box.kit = await DispatchKit.open({ storage, clock, writers: { ops: {}, other: {} } });
+      expect([box.feed.status().dead, box.letters]).to.deep.equal([0, []]);
+    });
 
     it('make room for a feed that waited for it', async () => {
       await box.open({ deadLettersMax: 2 });

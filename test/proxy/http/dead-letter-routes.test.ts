@@ -39,10 +39,10 @@ describe('dead letters over HTTP', () => {
     await box.filled();
     problems = [];
     const feeds = [...box.kit.feeds.values()];
-    const { journal } = box.kit;
+    const { journal, dispatcher } = box.kit;
     surface = await HttpSurface.open({
       address: { host: '127.0.0.1', port: 0 },
-      routes: [writerRoutes({ feeds, kindOf: () => 'http' }), deadLetterRoutes({ journal, feeds }), verifyRoutes(journal)],
+      routes: [writerRoutes({ feeds, kindOf: () => 'http' }), deadLetterRoutes({ dispatcher, feeds }), verifyRoutes(journal)],
       onProblem: (problem) => problems.push(problem),
     });
   });
