@@ -1,9 +1,11 @@
+import { dedupKeyOf } from './dedup-key.ts';
 import { FondacoError } from './errors.ts';
 import { EVENT_TYPE, LIMITS, OBJECT_FIELDS, type EventObject, type JsonObject } from './event.ts';
 import { describeFault, shapeOfJson } from './json-shape.ts';
 import { findMember, firstUnsafeInteger } from './json-text.ts';
 import { SEVERITIES, SEVERITY_NUMBER, type Severity } from './severity.ts';
 import { isTimestamp, parseTime, timestampOf, type Timestamp } from './time.ts';
+import type { TypeRules } from './type-rules.ts';
 
 /** What `recorder.event` takes beside type, severity and message. */
 export interface EventDetails {
@@ -38,8 +40,12 @@ export interface EventFields {
 export interface InputDefaults {
   readonly node: string;
   readonly component: string;
-  /** The severity where none is given; without it a severity is required. */
+  /** The severity where none is given, and no catalog has one; without it a severity is required. */
   readonly severity?: Severity;
+  /** What catalogs say; without them every type is taken. */
+  readonly types?: TypeRules | undefined;
+  /** The catalogs are not known yet: a severity that is not given is 0, until `completeFields`. */
+  readonly isEarly?: boolean;
 }
 
 const EVENT_KEYS = ['type', 'severity', 'time', 'message', 'source', 'object', 'attributes', 'dedupKey', 'traceparent'];
@@ -90,9 +96,9 @@ interface RawFields {
 function checkFields({ type, severity, message, details, attributes }: RawFields, defaults: InputDefaults, now: number): EventFields {
   checkAttributes(attributes);
   const source = checkSource(details.source, defaults);
-  return {
+  const fields = {
     type: checkType(type),
-    severity: checkSeverity(severity, defaults.severity),
+    severity: severity === undefined ? 0 : checkSeverity(severity),
     message: checkText('message', message, LIMITS.messageBytes),
     node: source.node,
     component: source.component,
@@ -102,6 +108,23 @@ function checkFields({ type, severity, message, details, attributes }: RawFields
     dedupKey: details.dedupKey === undefined ? '' : checkText('dedupKey', details.dedupKey, LIMITS.nameBytes),
     traceparent: details.traceparent === undefined ? '' : checkText('traceparent', details.traceparent, LIMITS.traceparentBytes),
   };
+  return defaults.isEarly === true ? fields : completeFields(fields, defaults);
+}
+
+/**
+ * Fills in what the call left out and a catalog says: severity, and the dedupKey that stands for the dedup fields. Throws REJECTED for a type
+ * that is refused, and for a severity that nobody gives.
+ */
+export function completeFields(
+  fields: EventFields,
+  { types, severity: byDefault }: Pick<InputDefaults, 'types' | 'severity'>,
+): EventFields {
+  const refusal = types?.refusal(fields.type);
+  if (refusal !== undefined) throw new FondacoError('REJECTED', refusal, { field: 'type' });
+  const known = types?.find(fields.type);
+  const severity = fields.severity === 0 ? checkSeverity(known?.severity ?? byDefault) : fields.severity;
+  const dedupKey = fields.dedupKey === '' && known?.dedupFields ? dedupKeyOf(known.dedupFields, fields) : fields.dedupKey;
+  return severity === fields.severity && dedupKey === fields.dedupKey ? fields : { ...fields, severity, dedupKey };
 }
 
 /** Types that passed the pattern lately: a program has few, and records them often. */
@@ -117,9 +140,8 @@ function checkType(type: unknown): string {
   return type;
 }
 
-function checkSeverity(severity: unknown, fallback: Severity | undefined): number {
-  const given = severity === undefined ? fallback : severity;
-  if (typeof given === 'string' && Object.hasOwn(SEVERITY_NUMBER, given)) return SEVERITY_NUMBER[given as Severity];
+function checkSeverity(severity: unknown): number {
+  if (typeof severity === 'string' && Object.hasOwn(SEVERITY_NUMBER, severity)) return SEVERITY_NUMBER[severity as Severity];
   throw rejected('severity', `one of ${SEVERITIES.join(', ')}`, severity);
 }
 

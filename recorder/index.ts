@@ -9,11 +9,13 @@ export {
   type CatalogType,
   type DefinedCatalog,
   type TypeDefinition,
+  type TypesOf,
 } from '../core/catalog.ts';
 export { FondacoError, isFondacoError, type ErrorCode, type ErrorFacts } from '../core/errors.ts';
 export type { EventDetails } from '../core/event-input.ts';
 export type { EventObject, JsonObject } from '../core/event.ts';
 export type { Severity } from '../core/severity.ts';
+export { loadCatalogs, type LoadCatalogsOptions } from './load-catalogs.ts';
 export type { RecorderOptions, SpoolOptions } from './options.ts';
 export { recorder, type ProcessRecorder } from './process-wide.ts';
 export { Recorder, type Recorded, type RecorderParts } from './recorder.ts';

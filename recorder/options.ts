@@ -1,9 +1,11 @@
 import { access, constants } from 'node:fs/promises';
 import { homedir, hostname } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
+import type { Catalog } from '../core/catalog.ts';
 import { asError, FondacoError } from '../core/errors.ts';
 import { LIMITS } from '../core/event.ts';
 import { SEVERITIES, SEVERITY_NUMBER, type Severity } from '../core/severity.ts';
+import { TypeRules } from '../core/type-rules.ts';
 import type { LinkSecurity } from '../proto/record-client.ts';
 import { checkSecurity, type TlsOptions } from './security.ts';
 import { makeDirectory } from '../journal/make-directory.ts';
@@ -14,6 +16,11 @@ export interface RecorderOptions {
   readonly component: string;
   /** The machine: the `node` of every event's source. Default: the host's name. */
   readonly node?: string;
+  /**
+   * The event types that may be recorded, made by `defineCatalog` or `loadCatalogs`: others are refused, and where a call gives no severity or
+   * dedupKey, its type's are taken. Default: any type.
+   */
+  readonly catalogs?: readonly Catalog[];
   /** One or several proxies, `host:port` or `unix:/path`, tried in this order. Default: `FONDACO_PROXY` (comma-separated), then `127.0.0.1:7070`. */
   readonly proxy?: string | readonly string[];
   /**
@@ -64,6 +71,8 @@ export interface SpoolOptions {
 export interface RecorderSettings {
   readonly component: string;
   readonly node: string;
+  /** Undefined: without catalogs. */
+  readonly types: TypeRules | undefined;
   readonly proxies: readonly string[];
   readonly security: LinkSecurity;
   /** The component's directory; `undefined`: memory only. */
@@ -77,7 +86,7 @@ export interface RecorderSettings {
   readonly strict: boolean;
 }
 
-const KEYS = ['component', 'node', 'proxy', 'tls', 'token', 'spool', 'durability', 'urgent', 'closeOn', 'onError', 'strict'];
+const KEYS = ['component', 'node', 'catalogs', 'proxy', 'tls', 'token', 'spool', 'durability', 'urgent', 'closeOn', 'onError', 'strict'];
 const SPOOL_KEYS = ['directory', 'bytesMax', 'whenFull'];
 const DEFAULT_PROXY = '127.0.0.1:7070';
 const BYTES_MAX = 1024 ** 3;
@@ -104,6 +113,7 @@ export function checkOptions(options: RecorderOptions, env: NodeJS.ProcessEnv): 
   return {
     component,
     node,
+    types: checkCatalogs(options.catalogs),
     proxies,
     security: checkSecurity(options, proxies, env),
     spoolDirectory: directory === undefined ? undefined : join(resolve(directory), directoryName(component)),
@@ -127,6 +137,12 @@ export async function spoolProblem(directory: string): Promise<FondacoError | un
     const text = `spool.directory ${directory} must be writable, got ${asError(error).message}: events are kept in memory only`;
     return new FondacoError('UNAVAILABLE', text, { cause: error });
   }
+}
+
+function checkCatalogs(catalogs: readonly Catalog[] | undefined): TypeRules | undefined {
+  if (catalogs === undefined) return undefined;
+  if (!Array.isArray(catalogs)) throw config('catalogs', 'a list of catalogs', typeof catalogs);
+  return catalogs.length === 0 ? undefined : new TypeRules(catalogs, { isClosed: true });
 }
 
 function checkSpool(spool: false | SpoolOptions = {}): false | SpoolOptions {

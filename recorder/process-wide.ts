@@ -10,7 +10,7 @@ import type { RecorderStatus } from './status.ts';
 const QUEUE_MAX = 1_000;
 
 /** Filled in at open(): what a call before it could not know. */
-const UNKNOWN = { node: '', component: '' };
+const UNKNOWN = { node: '', component: '', isEarly: true };
 
 /** What tests put in its place, see testing.ts. */
 export interface StandIn extends Pick<Recorder, 'event' | 'record' | 'flush' | 'close' | 'status'> {

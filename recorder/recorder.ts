@@ -1,9 +1,9 @@
 import { randomInt } from 'node:crypto';
 import type { Rejection } from '../core/batch.ts';
 import { systemClock, type Clock } from '../core/clock.ts';
-import { asError, FondacoError, isFondacoError, type ErrorCode } from '../core/errors.ts';
-import { checkCall, type EventDetails, type EventFields } from '../core/event-input.ts';
-import type { Journal } from '../core/journal.ts';
+import { FondacoError, type ErrorCode } from '../core/errors.ts';
+import type { Catalog, TypesOf } from '../core/catalog.ts';
+import { checkCall, completeFields, type EventDetails, type EventFields } from '../core/event-input.ts';
 import { LANES, perLane } from '../core/lane.ts';
 import type { Severity } from '../core/severity.ts';
 import { Bell } from '../core/bell.ts';
@@ -11,20 +11,18 @@ import { runSession, type LinkState } from '../proto/session.ts';
 import { writeExitFile } from './exit-file.ts';
 import { onExit, onSignals } from './exits.ts';
 import { Intake, type Taken } from './intake.ts';
-import { COMMIT_BYTES_MAX, Keeper } from './keeper.ts';
+import { Keeper } from './keeper.ts';
 import type { OpenJournal } from './life.ts';
 import { checkOptions, spoolProblem, type RecorderOptions, type RecorderSettings } from './options.ts';
-import { Reports } from './reports.ts';
+import { asRejected, asUnavailable, Reports } from './reports.ts';
 import { exitLane, type SeriesStore } from './series-store.ts';
+import { openLevelJournal } from './spool-journal.ts';
 import { statusOf, type RecorderStatus } from './status.ts';
 import { Waiters, type DurableLevel, type DurableWait } from './waiters.ts';
 
 const DURABLE_MS = 10_000;
 const CLOSE_MS = 2_000;
 const GOODBYE_MS = 500;
-/** Small, because an agent opens a spool in every outage, and the reserve is written then: what LevelDB has to write anew when it opens. */
-const SPOOL_BUFFER_BYTES = 1024 * 1024;
-const SPOOL_RESERVE_BYTES = 2 * (SPOOL_BUFFER_BYTES + COMMIT_BYTES_MAX);
 
 /** An event that is durable. */
 export interface Recorded {
@@ -41,8 +39,11 @@ export interface RecorderParts {
   readonly openJournal: OpenJournal;
 }
 
-/** Records events and sees to it that they arrive. One per process is the exported `recorder`; this makes further ones. */
-export class Recorder {
+/**
+ * Records events and sees to it that they arrive. One per process is the exported `recorder`; this makes further ones. With catalogs, `Type` is
+ * the union of their types, where it is known when the program is compiled.
+ */
+export class Recorder<Type extends string = string> {
   readonly #settings: RecorderSettings;
   readonly #clock: Clock;
   readonly #waitClock: Clock;
@@ -108,7 +109,10 @@ export class Recorder {
    * Opens a recorder. Waits for no network; looks for the spools that earlier lives left, and sends what is in them first.
    * Rejects only with CONFIG. A spool directory that cannot be used means memory only, and is reported.
    */
-  static async open(options: RecorderOptions, parts: Partial<RecorderParts> = {}): Promise<Recorder> {
+  static async open<const Catalogs extends readonly Catalog[] = readonly []>(
+    options: RecorderOptions & { readonly catalogs?: Catalogs },
+    parts: Partial<RecorderParts> = {},
+  ): Promise<Recorder<TypesOf<Catalogs>>> {
     const { env = process.env, clock = systemClock({ unref: true }), random = chance } = parts;
     const settings = checkOptions(options, env);
     let base = settings.spoolDirectory;
@@ -117,7 +121,7 @@ export class Recorder {
     const openJournal = parts.openJournal ?? openLevelJournal(clock, settings);
     // Whoever awaits us keeps the process alive, for as long as we said that may take; nothing else of ours does.
     const waitClock = parts.clock ?? systemClock();
-    const recorder = new Recorder(settings, base, { clock, waitClock, openJournal });
+    const recorder = new Recorder<TypesOf<Catalogs>>(settings, base, { clock, waitClock, openJournal });
     if (problem) recorder.#reports.report(problem);
     await recorder.#start(random);
     return recorder;
@@ -162,7 +166,7 @@ export class Recorder {
    * A mistake in the call is reported to `onError`, counted, and returned as `undefined`; so is a dropped event (FULL). Throws nothing,
    * unless `strict` is set: then REJECTED for a mistake.
    */
-  event(type: string, severity: Severity | undefined, message: string, details?: EventDetails): string | undefined {
+  event(type: Type, severity: Severity | undefined, message: string, details?: EventDetails): string | undefined {
     this.#calls++;
     const fields = this.#check(type, severity, message, details);
     return fields && this.#take(fields)?.id;
@@ -173,7 +177,7 @@ export class Recorder {
    * dropped, and UNAVAILABLE after 10 s, or at once when `signal` is aborted: then it is still held in memory and may yet arrive.
    */
   async record(
-    type: string,
+    type: Type,
     severity: Severity | undefined,
     message: string,
     details?: EventDetails,
@@ -195,7 +199,14 @@ export class Recorder {
   takeChecked(calls: readonly EventFields[], dropped: number): void {
     const { node, component } = this.#settings;
     this.#calls += calls.length + dropped;
-    for (const fields of calls) this.#take({ ...fields, node: fields.node || node, component: fields.component || component });
+    for (const fields of calls) {
+      try {
+        const complete = completeFields(fields, this.#settings);
+        this.#take({ ...complete, node: fields.node || node, component: fields.component || component });
+      } catch (thrown) {
+        this.#refuse(thrown);
+      }
+    }
     if (dropped === 0) return;
     this.#intake.drop(dropped);
     this.#reports.report(new FondacoError('FULL', `calls before open() must be 1000 at most, got ${dropped} more: they were dropped`));
@@ -246,12 +257,17 @@ export class Recorder {
     try {
       return checkCall({ type, severity, message, details }, this.#settings, this.#clock.now());
     } catch (thrown) {
-      const error = asRejected(thrown);
-      this.#refused++;
-      if (this.#settings.strict) throw error;
-      this.#reports.report(error);
+      this.#refuse(thrown, this.#settings.strict);
       return undefined;
     }
+  }
+
+  /** Counts a mistake in a call, and reports it where it is not thrown. */
+  #refuse(thrown: unknown, isThrown = false): void {
+    const error = asRejected(thrown);
+    this.#refused++;
+    if (isThrown) throw error;
+    this.#reports.report(error);
   }
 
   #take(fields: EventFields): Taken | undefined {
@@ -357,22 +373,6 @@ export class Recorder {
   }
 }
 
-/** LevelDB is loaded at the first spill, not before: most agents never need it. */
-function openLevelJournal(clock: Clock, { component }: RecorderSettings): OpenJournal {
-  return async (directory): Promise<Journal> => {
-    const { LevelJournal } = await import('../journal/level-journal.ts');
-    const holder = `recorder ${component}, process ${process.pid}`;
-    return LevelJournal.open(directory, {
-      clock,
-      stamp: { site: '' },
-      holder,
-      writeBufferBytes: SPOOL_BUFFER_BYTES,
-      reserveBytes: SPOOL_RESERVE_BYTES,
-      recentBytes: 0,
-    });
-  };
-}
-
 /** A number in [0, 1). */
 function chance(): number {
   return randomInt(2 ** 32) / 2 ** 32;
@@ -385,14 +385,4 @@ function checked(check: () => EventFields, onMistake: () => void): EventFields {
     onMistake();
     throw asRejected(error);
   }
-}
-
-function asUnavailable(what: string, error: unknown): FondacoError {
-  return new FondacoError('UNAVAILABLE', `${what}, got ${asError(error).message}`, { cause: error });
-}
-
-/** What a call's check threw: a getter or a toJSON of the caller's may throw anything. */
-export function asRejected(thrown: unknown): FondacoError {
-  if (isFondacoError(thrown)) return thrown;
-  return new FondacoError('REJECTED', `event must be readable, got ${asError(thrown).message}`, { cause: thrown });
 }

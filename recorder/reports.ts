@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { FondacoError } from '../core/errors.ts';
+import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
 
 const BURST_MS = 1_000;
 
@@ -42,4 +42,15 @@ export class Reports {
 
 function warn(error: FondacoError): void {
   process.emitWarning(error.message, 'FondacoWarning');
+}
+
+/** What failed, in words, and why. */
+export function asUnavailable(what: string, error: unknown): FondacoError {
+  return new FondacoError('UNAVAILABLE', `${what}, got ${asError(error).message}`, { cause: error });
+}
+
+/** What a call's check threw: a getter or a toJSON of the caller's may throw anything. */
+export function asRejected(thrown: unknown): FondacoError {
+  if (isFondacoError(thrown)) return thrown;
+  return new FondacoError('REJECTED', `event must be readable, got ${asError(thrown).message}`, { cause: thrown });
 }

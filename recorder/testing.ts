@@ -11,8 +11,8 @@ import type { Severity } from '../core/severity.ts';
 import { uuidV7 } from '../core/uuid.ts';
 import { checkOptions, type RecorderOptions, type RecorderSettings } from './options.ts';
 import { recorder, type StandIn } from './process-wide.ts';
-import { asRejected, type Recorded } from './recorder.ts';
-import { Reports } from './reports.ts';
+import type { Recorded } from './recorder.ts';
+import { asRejected, Reports } from './reports.ts';
 import type { RecorderLedger, RecorderStatus } from './status.ts';
 import type { DurableLevel } from './waiters.ts';
 

@@ -1,5 +1,5 @@
 import { assert } from 'chai';
-import { defineCatalog, type Catalog } from '../../recorder/index.ts';
+import { defineCatalog, loadCatalogs, Recorder, recorder, type Catalog } from '../../recorder/index.ts';
 import { GridEvents } from './grid-events.ts';
 
 /** What the compiler is to say of typed constants: each `@ts-expect-error` is an error of the types leg if there is none. None of it runs. */
@@ -21,9 +21,30 @@ export function compiled(): void {
   defineCatalog('a', { B: { dedup: [] } });
 }
 
+/** What it is to say of a recorder with catalogs. */
+export async function narrowed(): Promise<void> {
+  const own = await Recorder.open({ component: 'c', catalogs: [GridEvents, defineCatalog('disk', { Full: {} })] });
+  own.event(GridEvents.PhaseLost, undefined, 'm');
+  own.event('disk.Full', 'info', 'm');
+  await own.record('grid.BreakerOpened', 'info', 'm');
+  // @ts-expect-error of no catalog
+  own.event('disk.Fulll', 'info', 'm');
+  // @ts-expect-error of no catalog
+  await own.record('cluster.LeaderElected', 'info', 'm');
+  const any = await Recorder.open({ component: 'c' });
+  any.event('what.Ever', 'info', 'm');
+  const atRunTime = await Recorder.open({ component: 'c', catalogs: await loadCatalogs('cluster.proto') });
+  atRunTime.event('what.Ever', 'info', 'm');
+  await recorder.open({ component: 'c', catalogs: [GridEvents] });
+  recorder.event('what.Ever', 'info', 'm');
+  const asAny: Recorder = own;
+  void asAny;
+}
+
 describe('the constants of a catalog', () => {
   it('are the types of its events', () => {
     assert.isFunction(compiled);
+    assert.isFunction(narrowed);
     assert.deepEqual(Object.values(GridEvents), ['grid.BreakerOpened', 'grid.BreakerClosed', 'grid.PhaseLost', 'grid.constant_9']);
   });
 });
