@@ -53,7 +53,8 @@ function refine(zodSchema: z.core.$ZodTypes, json: Json): void {
   if (def.type === 'default') json.default = writtenForm(def.defaultValue, leafKind(json.pattern ?? patternOf(json)));
   if (def.type !== 'pipe') return;
   const [, least, most] = / from (\S+) to (\S+)$/.exec(String(json.description)) ?? [];
-  if (leafKind(json.pattern) !== 'other') json.examples = [least, most];
+  if (least !== undefined && leafKind(json.pattern) !== 'other') json.examples = [least, most];
+  Reflect.deleteProperty(json, 'isPath'); // ours, for those who show a config
   const isFreeText = json.type === 'string' && json.pattern === undefined;
   const isList = json.type === 'array';
   if (isFreeText || isList) return;

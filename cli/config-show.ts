@@ -1,4 +1,5 @@
 /** The config as the proxy understands it: what the file says, the rest filled in, secrets masked. */
+import { resolve } from 'node:path';
 import { stringify } from 'yaml';
 import type { z } from 'zod';
 import { checkConfig, DEFAULT_WRITERS, type ProxyConfig } from '../proxy/config.ts';
@@ -36,12 +37,12 @@ export async function effectiveConfig(
 ): Promise<Record<string, unknown>> {
   const text = config.file === undefined ? undefined : await ConfigText.read(config.file, env);
   const value = (text?.value ?? {}) as Record<string, unknown>;
-  const written = (path: KeyPath): string | undefined => text?.written(path);
-  const shown = effective(configSchema, value, [], written) as Record<string, unknown>;
+  const source: Source = { written: (path) => text?.written(path), directory: config.directory };
+  const shown = effective(configSchema, value, [], source) as Record<string, unknown>;
   const given = Array.isArray(value.writers) ? (value.writers as Record<string, unknown>[]) : undefined;
   const writers = (given ?? DEFAULT_WRITERS).map(async (writer, index) => {
     const shape = { ...writerShape, ...(await writerKind(String(writer.kind)))?.shape };
-    const { name, kind, ...rest } = effective(section(shape), writer, ['writers', index], written) as Record<string, unknown>;
+    const { name, kind, ...rest } = effective(section(shape), writer, ['writers', index], source) as Record<string, unknown>;
     return { name, kind, ...ownFirst(rest) };
   });
   const whole: Record<string, unknown> = { ...shown, site: config.site, data: config.data, writers: await Promise.all(writers) };
@@ -54,28 +55,34 @@ function ownFirst(settings: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries([...entries.filter(([key]) => !(key in writerShape)), ...entries.filter(([key]) => key in writerShape)]);
 }
 
+/** Where values come from: what stands in the file where that holds a variable, and what paths are relative to. */
+interface Source {
+  readonly written: (path: KeyPath) => string | undefined;
+  readonly directory: string;
+}
+
 /** A value and what its schema fills in, in the form of the file; undefined for what stays open. */
-function effective(schema: AnySchema, value: unknown, path: KeyPath, written: (path: KeyPath) => string | undefined): unknown {
+function effective(schema: AnySchema, value: unknown, path: KeyPath, source: Source): unknown {
   const { def } = (schema as z.core.$ZodTypes)._zod;
   switch (def.type) {
     case 'optional':
     case 'nullable':
-      return value === undefined ? undefined : effective(def.innerType, value, path, written);
+      return value === undefined ? undefined : effective(def.innerType, value, path, source);
     case 'prefault':
-      return effective(def.innerType, value ?? def.defaultValue, path, written);
+      return effective(def.innerType, value ?? def.defaultValue, path, source);
     case 'default':
       if (value === undefined) return writtenForm(def.defaultValue, leafKind((def.innerType as z.ZodType).meta()?.pattern));
-      return effective(def.innerType, value, path, written);
+      return effective(def.innerType, value, path, source);
     case 'object':
-      return mapped(Object.keys(def.shape), value, (key, member) => effective(def.shape[key]!, member, [...path, key], written));
+      return mapped(Object.keys(def.shape), value, (key, member) => effective(def.shape[key]!, member, [...path, key], source));
     case 'record':
-      return mapped(Object.keys(value as object), value, (key, member) => effective(def.valueType, member, [...path, key], written));
+      return mapped(Object.keys(value as object), value, (key, member) => effective(def.valueType, member, [...path, key], source));
     case 'array':
-      return (value as unknown[]).map((item, index) => effective(def.element, item, [...path, index], written));
+      return (value as unknown[]).map((item, index) => effective(def.element, item, [...path, index], source));
     case 'union':
-      return effective(alternative(def.options, value) ?? def.options[0]!, value, path, written);
+      return effective(alternative(def.options, value) ?? def.options[0]!, value, path, source);
     default:
-      return shownLeaf(schema, value, path, written);
+      return shownLeaf(schema, value, path, source);
   }
 }
 
@@ -90,12 +97,15 @@ function alternative(options: readonly AnySchema[], value: unknown): AnySchema |
   return options.find((option) => (option as z.ZodType).safeParse(value).success);
 }
 
-function shownLeaf(schema: AnySchema, value: unknown, path: KeyPath, written: (path: KeyPath) => string | undefined): unknown {
-  if (path.some((key) => typeof key === 'string' && SECRET_KEYS.test(key))) return MASK;
-  const { type, pattern } = (schema as z.ZodType).meta() ?? {};
+function shownLeaf(schema: AnySchema, value: unknown, path: KeyPath, { written, directory }: Source): unknown {
+  const { type, pattern, isPath: isPathLeaf } = (schema as z.ZodType).meta() ?? {};
+  // What belongs into a file of PEM, and stands here by mistake, is a secret.
+  const isPath = isPathLeaf === true && !/-----BEGIN|\n/.test(String(value));
+  if (!isPath && path.some((key) => typeof key === 'string' && SECRET_KEYS.test(key))) return MASK;
   const isFreeText = pattern === undefined && (type === 'string' || type === undefined);
   const variable = written(path);
   if (variable !== undefined && isFreeText) return variable;
+  if (isPath) return resolve(directory, String(value));
   return typeof value === 'string' ? withoutCredentials(value) : value;
 }
 

@@ -18,12 +18,13 @@ const SIZES: readonly (readonly [unit: string, bytes: number])[] = [
 ];
 
 /** What a leaf is: of writers/settings.ts. */
-export type LeafKind = 'duration' | 'size' | 'other';
+export type LeafKind = 'duration' | 'size' | 'mode' | 'other';
 
 /** The kind of a leaf, told by the pattern of its JSON Schema. */
 export function leafKind(pattern: unknown): LeafKind {
   if (typeof pattern !== 'string') return 'other';
   if (pattern.includes('(ms|s|m|h|d)')) return 'duration';
+  if (pattern.includes('[0-7]{3}')) return 'mode';
   return pattern.includes('iB)') ? 'size' : 'other';
 }
 
@@ -31,6 +32,7 @@ export function leafKind(pattern: unknown): LeafKind {
 export function writtenForm(value: unknown, kind: LeafKind): unknown {
   if (typeof value === 'number' && kind === 'duration') return inUnits(value, DURATIONS, 'ms');
   if (typeof value === 'number' && kind === 'size') return inUnits(value, SIZES, 'B');
+  if (typeof value === 'number' && kind === 'mode') return `0${value.toString(8).padStart(3, '0')}`;
   return isAddress(value) ? formatAddress(value) : value;
 }
 

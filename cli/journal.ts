@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Presets, SingleBar } from 'cli-progress';
 import { systemClock } from '../core/clock.ts';
 import { FondacoError } from '../core/errors.ts';
@@ -14,7 +14,7 @@ import { verifyLedger, type Verification } from '../dispatcher/ledger-verify.ts'
 import { LevelJournal } from '../journal/level-journal.ts';
 import { lockDirectory } from '../journal/lock.ts';
 import { linkStore } from '../journal/view.ts';
-import { loadConfig } from '../proxy/config.ts';
+import { configuredData } from '../proxy/config.ts';
 import { eventView } from '../proxy/http/event-view.ts';
 import { visible } from '../writers/console-line.ts';
 import { confirm } from './confirm.ts';
@@ -107,7 +107,8 @@ export async function compactJournal(flags: JournalFlags): Promise<void> {
 }
 
 async function directoryOf({ data, config }: JournalFlags): Promise<string> {
-  const directory = join(data ?? (await loadConfig(config, { env: process.env, cwd: process.cwd() })).data, 'journal');
+  const from = data ?? (await configuredData(config, { env: process.env, cwd: process.cwd() }));
+  const directory = resolve(from, 'journal');
   const isThere = await stat(join(directory, 'db')).then(
     () => true,
     () => false,

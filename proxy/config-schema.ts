@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { RetryPolicy } from '../core/backoff.ts';
 import { SEVERITIES, type Severity } from '../core/severity.ts';
-import { duration, flag, leaf, oneOf, section, size, text, wholeNumber } from '../writers/settings.ts';
+import { duration, filePath, flag, leaf, oneOf, section, size, text, wholeNumber } from '../writers/settings.ts';
 import { parseAddress, type ListenAddress } from './address.ts';
 
 /** Keys of the design that this version has not got yet, by the key they stand below: they get an answer of their own, because they are not misspelt. */
@@ -81,7 +81,7 @@ const address = (): z.ZodType<ListenAddress> =>
     typeof value === 'string' ? parseAddress(value) : undefined,
   );
 
-const pemFile = (): z.ZodType<string> => text('the path of a file in PEM', (value) => value !== '' && !value.includes('\0'));
+const pemFile = (): z.ZodType<string> => filePath('the path of a file in PEM');
 
 /** All but the writers, whose keys depend on their kinds. */
 export const configSchema = section({
@@ -92,7 +92,7 @@ export const configSchema = section({
       text('a text of 1 to 256 bytes without control characters', isName),
     )
     .optional(),
-  data: text('a directory', (value) => value !== '' && !value.includes('\0')).optional(),
+  data: filePath('a directory').optional(),
   listen: section({
     grpc: address().default({ host: '127.0.0.1', port: 7070 }),
     http: address().default({ host: '127.0.0.1', port: 7071 }),

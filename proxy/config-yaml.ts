@@ -74,6 +74,13 @@ export class ConfigText {
     return this.#document.errors.length === 0;
   }
 
+  /** True for what has a variable in it that gave no value, which is among the problems. */
+  isUnset(path: KeyPath): boolean {
+    let isUnset = false;
+    visit(this.#node(path) as Node, { Scalar: (_key, scalar) => void (isUnset ||= this.#unset.has(scalar)) });
+    return isUnset;
+  }
+
   /** Adds the problem that the value at `path` must be `expected`. Nothing is said of a variable that gave no value: that was said before. */
   mustBe(path: KeyPath, expected: string): void {
     const node = this.#node(path);

@@ -96,9 +96,29 @@ export async function checkConfig(
   if (path === undefined) return { config: await buildDefault(surroundings) };
   const text = await ConfigText.read(path, surroundings.env);
   const config = text.isSound ? await build(text, surroundings) : undefined;
-  if (config && isProbing) await probeWriters(text, config);
+  if (text.isSound && isProbing) await probeWriters(text);
   if (config && text.problems.length === 0) return { config };
   return { problems: text.problems.sort((a, b) => a.line - b.line || a.column - b.column) };
+}
+
+/**
+ * The data directory of the config, absolute; nothing else of it is judged, and no variable beside its own needs to be set. Rejects CONFIG
+ * where that cannot be told.
+ */
+export async function configuredData(file: string | undefined, surroundings: Surroundings): Promise<string> {
+  const path = findConfig(file, surroundings);
+  const text = path === undefined ? undefined : await ConfigText.read(path, surroundings.env);
+  const data = configSchema.shape.data.safeParse(member(text?.value ?? {}, 'data'));
+  if (text && !data.success) text.mustBe(['data'], expected(data.error.issues[0]!));
+  const problems = text?.problems.filter(({ key }) => key === '' || key === 'data') ?? [];
+  if (problems.length > 0) throw new FondacoError('CONFIG', problems.map(formatProblem).join('\n'));
+  return dataOf(path === undefined ? surroundings.cwd : dirname(path), data.data, surroundings.env);
+}
+
+function dataOf(directory: string, data: string | undefined, env: Surroundings['env']): string {
+  // systemd gives several, separated by colons, where a unit asks for several; the first is ours.
+  const [stateDirectory = ''] = (env.STATE_DIRECTORY ?? '').split(':');
+  return resolve(directory, data ?? (stateDirectory === '' ? './data' : stateDirectory));
 }
 
 /** `fondaco.yaml:3:5: writers[0].name must be …`. */
@@ -137,15 +157,13 @@ function assemble(
   tls?: ListenTls,
 ): ProxyConfig {
   const { listen, dedup, lanes, journal } = settings;
-  // systemd gives several, separated by colons, where a unit asks for several; the first is ours.
-  const [stateDirectory = ''] = (env.STATE_DIRECTORY ?? '').split(':');
   const directory = file === undefined ? cwd : dirname(file);
   return {
     file,
     directory,
     site: settings.site ?? host ?? hostname(),
     labels: settings.labels,
-    data: resolve(directory, settings.data ?? (stateDirectory === '' ? './data' : stateDirectory)),
+    data: dataOf(directory, settings.data, env),
     listen: {
       grpc: listen.grpc,
       http: listen.http,
@@ -218,10 +236,18 @@ function reportSettings(text: ConfigText, path: KeyPath, problems: readonly Sett
   for (const { key, message } of problems) text.problem([...path, ...key], `${showPath([...path, ...key])} ${message}`);
 }
 
-async function probeWriters(text: ConfigText, { writers, directory }: ProxyConfig): Promise<void> {
-  for (const [index, { kind, settings }] of writers.entries()) {
-    const problems = await (await writerKind(kind))?.probe?.(settings, directory);
-    reportSettings(text, ['writers', index], problems ?? []);
+/** Looks at the files of each writer whose own settings can be understood, whatever else is wrong. */
+async function probeWriters(text: ConfigText): Promise<void> {
+  const given = member(text.value, 'writers');
+  if (!Array.isArray(given)) return;
+  for (const [index, value] of given.entries()) {
+    const kind = await writerKind(String(member(value, 'kind')));
+    if (!kind?.probe) continue;
+    const path = ['writers', index];
+    const isKnown = (key: string): boolean => key in kind.shape && !text.isUnset([...path, key]);
+    const own = Object.fromEntries(Object.entries(value as object).filter(([key]) => isKnown(key)));
+    if (!section(kind.shape).safeParse(own).success || (kind.check?.(own) ?? []).length > 0) continue;
+    reportSettings(text, path, await kind.probe(own, dirname(text.file)));
   }
 }
 

@@ -1,6 +1,6 @@
 /** What a writer of kind `file` may be told. */
 import { realpathSync } from 'node:fs';
-import { access, constants, lstat } from 'node:fs/promises';
+import { access, constants, lstat, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { asError } from '../core/errors.ts';
@@ -37,6 +37,9 @@ export function fileProblems({ rotate }: FileSettings): SettingProblem[] {
 /** What keeps the file from being written at this moment. */
 export async function fileProbe({ path }: FileSettings, directory: string): Promise<SettingProblem[]> {
   const file = resolve(directory, path);
+  const folder = await stat(dirname(file)).catch(() => undefined);
+  if (folder?.isDirectory() === false) return [{ key: ['path'], message: `must be in a directory, ${dirname(file)} is none` }];
+  if (!folder) return [{ key: ['path'], message: `must be in a directory that is there, ${dirname(file)} is not: make it` }];
   try {
     await access(dirname(file), constants.W_OK | constants.X_OK);
     const there = await lstat(file).catch(() => undefined);

@@ -30,9 +30,9 @@ export function section<T extends z.ZodRawShape>(shape: T): z.ZodObject<T, z.cor
   return z.strictObject(shape, { error: (issue) => (issue.code === 'unrecognized_keys' ? known : undefined) });
 }
 
-/** A file or directory, absolute or relative to the config's directory. */
+/** A file or directory, absolute or relative to the config's directory; its meta says `isPath`. */
 export function filePath(what: string): z.ZodType<string> {
-  return text(what, (value) => value !== '' && !value.includes('\0'));
+  return text(what, (value) => value !== '' && !value.includes('\0')).meta({ description: what, type: 'string', isPath: true });
 }
 
 /** Both ends included, written as a person would: `{ min: '10ms', max: '1h' }`. */

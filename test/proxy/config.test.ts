@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from 'chai';
 import { isFondacoError } from '../../core/errors.ts';
-import { checkConfig, formatProblem, loadConfig, type Problem, type ProxyConfig } from '../../proxy/config.ts';
+import { checkConfig, configuredData, formatProblem, loadConfig, type Problem, type ProxyConfig } from '../../proxy/config.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
 describe('proxy config', () => {
@@ -25,6 +25,39 @@ describe('proxy config', () => {
     writeFileSync(file, text);
     return loadConfig(file, { env, cwd: folder, hostname: 'host-1' });
   }
+
+  it('looks for the files of writers beside whatever else is wrong, if it is asked to', async () => {
+    mkdirSync(join(folder, 'there'));
+    writeFileSync(
+      file,
+      `
+writers:
+  - { name: a, kind: file, path: gone/a.ndjson, batch: { interval: 7 } }
+  - { name: b, kind: file, path: there/b.ndjson }
+  - { name: c, kind: http, url: https://c, auth: { bearer: "\${TOKEN}" }, tls: { ca: gone.crt } }
+  - { name: d, kind: file, path: "\${LOGS}/d.ndjson" }
+  - { name: e, kind: file, path: there/b.ndjson/e.ndjson }
+  - { name: f, kind: nothing }
+`,
+    );
+    writeFileSync(join(folder, 'there', 'b.ndjson'), '');
+    const said = async (isProbing: boolean): Promise<string[]> => {
+      const checked = await checkConfig(file, { env: {}, cwd: folder }, { isProbing });
+      return 'problems' in checked ? checked.problems.map(({ line, message }) => `${line} ${message}`) : [];
+    };
+    const alone = await said(false);
+    assert.lengthOf(alone, 4);
+    const probed = await said(true);
+    assert.deepEqual(
+      probed.filter((text) => !alone.includes(text)),
+      [
+        `3 writers[0].path must be in a directory that is there, ${join(folder, 'gone')} is not: make it`,
+        `5 writers[2].tls.ca must be a readable file of certificates in PEM, ${join(folder, 'gone.crt')}: ENOENT: no such file or directory, open '${join(folder, 'gone.crt')}'`,
+        `7 writers[4].path must be in a directory, ${join(folder, 'there/b.ndjson')} is none`,
+      ],
+    );
+    assert.lengthOf(probed, 7);
+  });
 
   const writer = (keys: string): string => `writers:\n  - name: ops\n    kind: http\n    url: http://h/\n    ${keys}\n`;
   const loopback = 'must be on loopback or a unix socket without listen.tls and listen.token, got';
@@ -402,6 +435,26 @@ writers:
       const state = join(folder, 'state');
       mkdirSync(state);
       assert.equal((await loadConfig(undefined, { env: { STATE_DIRECTORY: `${state}:/other` }, cwd: folder })).data, state);
+    });
+
+    it('tells where the data are, whatever else of the config is wrong or unset', async () => {
+      const dataOf = async (text: string, env: Record<string, string> = {}): Promise<string> => {
+        writeFileSync(file, text);
+        return configuredData(file, { env, cwd: '/elsewhere' });
+      };
+      assert.equal(await dataOf(`data: d\n${writer('auth: { bearer: "${TOKEN}" }\n    sizee: 3')}`), join(folder, 'd'));
+      assert.equal(await dataOf('data: "${WHERE}/d"', { WHERE: '/srv' }), '/srv/d');
+      assert.equal(await dataOf('', { STATE_DIRECTORY: '/state:/other' }), '/state');
+      const wrong: [text: string, says: RegExp][] = [
+        ['data: "${WHERE}"', /:1:7: data: \$\{WHERE\} must be an environment variable that is set, WHERE is not$/],
+        ['data: [a]', /:1:7: data must be a directory, got a list$/],
+        ['data: [a', /the config file must be YAML/],
+      ];
+      for (const [text, says] of wrong) {
+        const thrown: unknown = await dataOf(text).catch((error: unknown) => error);
+        assert.isTrue(isFondacoError(thrown, 'CONFIG'), text);
+        assert.match(String(thrown), says);
+      }
     });
 
     it('keeps an empty list of writers empty', async () => {
