@@ -131,20 +131,31 @@ export function clockFinding(now: Date, driftMs: number): Finding {
   return { check, level: 'ok', message: `${now.toISOString()}, steady` };
 }
 
+/** Who answers as a proxy: that of the config, another one, one that does not say which it is, or none. */
+export type Holder = 'ours' | 'other' | 'unknown' | 'none';
+
 /** Whether the proxy can listen there, or does. */
-export async function checkPort(check: string, address: ListenAddress, isProxyThere: boolean): Promise<Finding> {
+export async function checkPort(check: string, address: ListenAddress, holder: Holder): Promise<Finding> {
   const shown = formatAddress(address);
   if ('port' in address && address.port === 0) return { check, level: 'ok', message: `${shown}: any that is free` };
   const answer = await knock(address);
   if (answer === 'listening') {
-    if (isProxyThere) return { check, level: 'ok', message: `${shown} is in use, and the proxy runs` };
+    if (holder === 'ours') return { check, level: 'ok', message: `${shown} is in use, and the proxy runs` };
+    if (holder === 'unknown')
+      return {
+        check,
+        level: 'warn',
+        message: `${shown} is in use, perhaps by the proxy`,
+        hint: 'what is said of the proxy below tells why that is not known',
+      };
     const hint = `stop what listens there (ss -ltnp), or name another address; is it a proxy with another --api?`;
-    return { check, level: 'fail', message: `${shown} is in use, and not by a proxy that answers`, hint };
+    const whom = holder === 'other' ? 'the proxy that answers is another' : 'not by a proxy that answers';
+    return { check, level: 'fail', message: `${shown} is in use, and ${whom}`, hint };
   }
   const problem = 'path' in address ? undefined : await tryListen(address);
   if (problem !== undefined)
     return { check, level: 'fail', message: `cannot listen on ${shown}: ${problem}`, hint: 'name another address' };
-  if (isProxyThere) {
+  if (holder === 'ours') {
     const hint = 'does the proxy run with this config? fondaco config show says which one is used here';
     return { check, level: 'warn', message: `${shown} is free, though a proxy runs`, hint };
   }

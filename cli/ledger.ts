@@ -22,7 +22,7 @@ export function ledgerScreen(ledger: Ledger): string {
   );
   return [
     `accepted ${count(accepted.urgent + accepted.normal)} events of agents, made ${count(made.urgent + made.normal)} of our own; ` +
-      `rejected ${count(ledger.rejected)}, lost ${count(ledger.lost)}`,
+      `rejected ${count(ledger.rejected)}, lost ${count(ledger.lost)}${ledger.purged > 0 ? `, purged ${count(ledger.purged)} (among dropped)` : ''}`,
     `counted in what was sent on ${count(ledger.added)}, held by ${count(windows.open)} open windows ${count(windows.held)}`,
     '',
     rows.length === 0 ? 'no writers' : table(['writer', 'lane', ...COLUMNS], rows, 2),

@@ -5,15 +5,17 @@ import { visible } from '../writers/console-line.ts';
 import { askProxy, type Api } from './api.ts';
 import { EXIT, ExitError } from './exit.ts';
 import { age, bytes, count, cut, paint, plural, print, printJson, screenColumns, screenRows, type Screen } from './text.ts';
-import { isTroubled, troubleLines, nextStep, writerTable, type WriterView } from './writer-view.ts';
+import { isTroubled, troubleLines, nextSteps, step, writerTable, type WriterView } from './writer-view.ts';
 
 export type StatusView = Omit<ProxyStatus, 'writers'> & { readonly writers: readonly WriterView[] };
 
 /** What the screen cannot do without. */
 export const STATUS_MEMBERS = ['accepted', 'inputs', 'journal', 'windows', 'writers'];
 const WATCH_MS = 2000;
+/** For so long a loss is news: a person, or what watches this exit code, has heard of it by then. It is told for good. */
+const NEWS_MS = 24 * 3_600_000;
 
-/** One screen for three in the morning. Exits 1 if anything is stuck or lost. */
+/** One screen for three in the morning. Exits 1 if anything is stuck, or was lost in the last 24 h. */
 export async function showStatus(api: Api, isJson: boolean): Promise<void> {
   const status = await askProxy<StatusView>(api, '/v1/status', { needs: STATUS_MEMBERS });
   if (isJson) printJson(status);
@@ -48,10 +50,35 @@ async function screenOrProblem(api: Api, screen: Screen): Promise<string> {
   }
 }
 
-/** True if a writer does not deliver, something was lost, or the books do not balance. */
-export function needsAttention({ isReady, isBalanced, lost, dropped, unreported, journal, writers, departed }: StatusView): boolean {
+/** True if a writer does not deliver, something was lost lately that nobody purged, or the books do not balance. */
+export function needsAttention(status: StatusView): boolean {
+  const { isReady, isBalanced, journal, writers, departed } = status;
   const isTaking = isReady && !journal.isLow && journal.refusal === undefined;
-  return !isTaking || !isBalanced || lost + dropped + unreported + departed.length > 0 || writers.some(isTroubled);
+  return !isTaking || !isBalanced || isLossNews(status) || departed.length > 0 || writers.some(isTroubled);
+}
+
+/** True for a day after the last loss that was no purge. */
+export function isLossNews(status: StatusView): boolean {
+  return lossAgeMs(status) < NEWS_MS;
+}
+
+/** Since the last loss that was no purge, by the proxy's clock; Infinity without one. */
+function lossAgeMs({ lostAt, startedAt, uptimeMs }: StatusView): number {
+  if (lostAt === undefined) return Infinity;
+  return Math.max(0, Date.parse(startedAt) + uptimeMs - Date.parse(lostAt));
+}
+
+/** `lost 1    dropped 5 (3 purged)    last loss 2 h 5 m ago`. */
+export function lossText(status: StatusView): string {
+  const { lost, dropped, purged, unreported } = status;
+  const isNews = isLossNews(status);
+  const alarm = (text: string, value: number): string => (isNews && value > 0 ? paint('red', text) : text);
+  return [
+    alarm(`lost ${count(lost)}`, lost),
+    alarm(`dropped ${count(dropped)}`, dropped - purged) + (purged > 0 ? ` (${count(purged)} purged)` : ''),
+    ...(unreported > 0 ? [alarm(`unreported ${count(unreported)}`, unreported)] : []),
+    ...(status.lostAt === undefined ? [] : [`last loss ${age(lossAgeMs(status))} ago`]),
+  ].join('    ');
 }
 
 /**
@@ -70,14 +97,13 @@ export function statusScreen(status: StatusView, screen: Screen = {}): string {
 }
 
 function headLines(status: StatusView): string[] {
-  const { accepted, isBalanced, rejected, lost, dropped, unreported, windows, journal } = status;
+  const { accepted, isBalanced, rejected, windows, journal } = status;
   const alarm = (text: string, isWrong: boolean): string => (isWrong ? paint('red', text) : text);
   return [
     `site      ${visible(status.site)}    fondaco ${visible(status.version)}, up ${age(status.uptimeMs)} (since ${visible(status.startedAt)})`,
     `ingest    ${ingestText(status)}`,
     `accepted  ${count(accepted.urgent + accepted.normal)} events (${count(accepted.urgent)} urgent), ${count(status.acceptedSinceStart)} since the start${inputsText(status)}`,
-    `rejected  ${count(rejected)}    ${alarm(`lost ${count(lost)}`, lost > 0)}    ${alarm(`dropped ${count(dropped)}`, dropped > 0)}` +
-      (unreported > 0 ? `    ${alarm(`unreported ${count(unreported)}`, true)}` : ''),
+    `rejected  ${count(rejected)}    ${lossText(status)}`,
     `journal   ${bytes(journal.bytes)} of ${bytes(journal.bytesMax)}${journal.isLow ? alarm(', THE DISK IS FULL', true) : ''}`,
     `ledger    ${isBalanced ? 'balanced' : alarm('DOES NOT BALANCE', true)}, ${plural(windows.open, 'open window')}`,
   ];
@@ -88,17 +114,20 @@ function ingestText({ isReady, journal }: StatusView): string {
   return isReady ? 'ready' : paint('red', 'NOT READY: the journal takes nothing');
 }
 
-/** `: grpc 12, http 3 (1 rejected)`; of what came in since the start. */
+/** `: grpc 12 (1 rejected), http 3 (1 refused)`; of what came in since the start. */
 function inputsText({ inputs }: StatusView): string {
-  const used = inputs.filter(({ accepted, rejected }) => accepted + rejected > 0);
-  const parts = used.map(
-    ({ name, accepted, rejected }) => `${visible(name)} ${count(accepted)}${rejected > 0 ? ` (${count(rejected)} rejected)` : ''}`,
-  );
+  const parts = inputs
+    .filter(({ accepted, rejected = 0, refused = 0 }) => accepted + rejected + refused > 0)
+    .map(({ name, accepted, rejected = 0, refused = 0 }) => {
+      const not = [...(rejected > 0 ? [`${count(rejected)} rejected`] : []), ...(refused > 0 ? [`${count(refused)} refused`] : [])];
+      return `${visible(name)} ${count(accepted)}${not.length === 0 ? '' : ` (${not.join(', ')})`}`;
+    });
   return parts.length === 0 ? '' : `: ${parts.join(', ')}`;
 }
 
 /** Each problem with what to type next, the worst first. */
-function problemBlocks({ isReady, isBalanced, lost, dropped, unreported, journal, writers, departed }: StatusView): string[][] {
+function problemBlocks(status: StatusView): string[][] {
+  const { isReady, isBalanced, journal, writers, departed } = status;
   const blocks: string[][] = [];
   if (journal.refusal !== undefined && !journal.isLow)
     blocks.push([
@@ -111,17 +140,7 @@ function problemBlocks({ isReady, isBalanced, lost, dropped, unreported, journal
       `  ${step('fondaco doctor; the log of the proxy says why')}`,
     ]);
   if (!isBalanced) blocks.push(['the books do not balance: a bug, or a damaged store', `  ${step('fondaco ledger verify')}`]);
-  if (lost > 0)
-    blocks.push([
-      `${plural(lost, 'event')} lost before the journal: the notices say which`,
-      `  ${step('fondaco event list --type fondaco.Loss')}`,
-    ]);
-  if (dropped > 0)
-    blocks.push([
-      `${plural(dropped, 'event')} that a writer will never get: the notices say which`,
-      `  ${step('fondaco ledger show; fondaco event list --type fondaco.Loss')}`,
-    ]);
-  if (unreported > 0) blocks.push([`${plural(unreported, 'recurrence')} that no summary counts`, `  ${step('fondaco ledger show')}`]);
+  blocks.push(...lossBlocks(status));
   for (const { name, dead } of departed)
     blocks.push([
       `${visible(name)}: ${plural(dead, 'dead letter')} of a writer that the config no longer has`,
@@ -131,19 +150,34 @@ function problemBlocks({ isReady, isBalanced, lost, dropped, unreported, journal
   return [...blocks, ...troubled.map(writerBlock)];
 }
 
+/** What was lost, as long as it is news. */
+function lossBlocks(status: StatusView): string[][] {
+  if (!isLossNews(status)) return [];
+  const { lost, dropped, purged, unreported } = status;
+  const unwanted = dropped - purged;
+  const blocks: string[][] = [];
+  if (lost > 0)
+    blocks.push([
+      `${plural(lost, 'event')} lost before the journal: the notices say which`,
+      `  ${step('fondaco event list --type fondaco.Loss')}`,
+    ]);
+  if (unwanted > 0)
+    blocks.push([
+      `${plural(unwanted, 'event')} that a writer will never get: the notices say which`,
+      `  ${step('fondaco ledger show; fondaco event list --type fondaco.Loss')}`,
+    ]);
+  if (unreported > 0) blocks.push([`${plural(unreported, 'recurrence')} that no summary counts`, `  ${step('fondaco ledger show')}`]);
+  return blocks;
+}
+
 function writerBlock(writer: WriterView): string[] {
-  const todo = nextStep(writer);
-  return [...troubleLines(writer), ...(todo === undefined ? [] : [`  ${step(todo)}`])];
+  return [...troubleLines(writer), ...nextSteps(writer).map((todo) => `  ${step(todo)}`)];
 }
 
 const RANKS = ['refused', 'suspended', 'paused', 'delivering', 'retrying'];
 
 function rank({ state }: WriterView): number {
   return RANKS.indexOf(state);
-}
-
-function step(text: string): string {
-  return `${paint('bold', '→')} ${text}`;
 }
 
 /** Blank line, blocks; at most `rows` in all. */

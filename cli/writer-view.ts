@@ -2,7 +2,7 @@
 import { LANES } from '../core/lane.ts';
 import type { FeedStatus } from '../dispatcher/feed.ts';
 import { visible } from '../writers/console-line.ts';
-import { age, count, cut, paint, table, type Style } from './text.ts';
+import { age, count, cut, paint, plural, table, type Style } from './text.ts';
 
 export type WriterView = Omit<FeedStatus, 'state' | 'deadBytes'> & { readonly state: string; readonly kind?: string };
 
@@ -56,18 +56,28 @@ export function troubleLines({ name, state, pausedSince, lastError }: WriterView
   return [`${visible(name)}: ${visible(message)}`, ...(short === '' ? [] : [`  it answered: ${visible(short)}`])];
 }
 
-/** What to type next; nothing for a writer that needs nobody. */
-export function nextStep({ name, state, dead }: WriterView): string | undefined {
-  const letters = dead > 0 ? `fondaco dead-letter list ${visible(name)}` : undefined;
+/** What to type next: first for its state, then for its dead letters; nothing for a writer that needs nobody. */
+export function nextSteps(writer: WriterView): string[] {
+  const { state, dead } = writer;
+  const name = visible(writer.name);
+  const letters = `fondaco dead-letter list ${name}`;
+  if (state === 'refused' && writer.isFull) return [`${letters}; it goes on when some are replayed or purged`];
+  // What a delivering writer said last is why they died.
+  const more = dead === 0 ? [] : [state === 'delivering' ? letters : `${letters} (${plural(dead, 'dead letter')} from before)`];
   switch (state) {
     case 'refused':
-      return `mend its settings or the destination's, then fondaco writer resume ${visible(name)}`;
+      return [`mend its settings or the destination's, then fondaco writer resume ${name}`, ...more];
     case 'suspended':
     case 'paused':
-      return `fondaco writer resume ${visible(name)}`;
+      return [`fondaco writer resume ${name}`, ...more];
     case 'delivering':
-      return letters;
+      return more;
     default:
-      return letters ?? 'nothing: it is tried again, everything is kept';
+      return ['nothing: it is tried again, everything is kept', ...more];
   }
+}
+
+/** `→ fondaco writer resume ops`. */
+export function step(text: string): string {
+  return `${paint('bold', '→')} ${text}`;
 }

@@ -2,7 +2,7 @@ import { visible } from '../writers/console-line.ts';
 import { AnswerError, askProxy, type Api } from './api.ts';
 import { EXIT, ExitError } from './exit.ts';
 import { print, printJson, screenColumns } from './text.ts';
-import { isTroubled, troubleLines, nextStep, writerTable, type WriterView } from './writer-view.ts';
+import { isTroubled, troubleLines, nextSteps, step, writerTable, type WriterView } from './writer-view.ts';
 
 /** All writers, with what the troubled ones said last and what to do about it. */
 export async function listWriters(api: Api, isJson: boolean): Promise<void> {
@@ -16,8 +16,7 @@ export function writerList(writers: readonly WriterView[], columns: number): str
   const kinds = writers.map(({ kind = '-' }) => visible(kind));
   const lines = [writerTable(writers, columns - 2 - Math.max(...kinds.map(({ length }) => length), 4), kinds)];
   for (const writer of writers.filter(isTroubled)) {
-    const step = nextStep(writer);
-    lines.push('', ...troubleLines(writer), ...(step === undefined ? [] : [`  what to do: ${step}`]));
+    lines.push('', ...troubleLines(writer), ...nextSteps(writer).map((todo) => `  ${step(todo)}`));
   }
   return lines.join('\n');
 }

@@ -17,6 +17,10 @@ export interface Counts {
   rejected: number;
   /** … declared lost by their sender, or missing from this journal. */
   lost: number;
+  /** Dead letters that people gave up; `dropped` of their writers has them, too. */
+  purged: number;
+  /** When something was lost last, rejected events and purged ones aside: wall clock, ms. */
+  lostAt?: number;
   /** Loss notices made. */
   notices: number;
   /** Of those, what writers have given up: counted, not announced. */
@@ -38,6 +42,7 @@ export function zeroCounts(): Counts {
     unreported: 0,
     rejected: 0,
     lost: 0,
+    purged: 0,
     notices: 0,
     noticesLost: 0,
     closedEarly: 0,

@@ -195,7 +195,7 @@ export class Dispatcher {
 
   /** Adds a loss to the commit; it will be announced. */
   lose(draft: Draft, origin: LossOrigin, cause: LostRange['cause'], range: readonly [number, number]): void {
-    this.#losses.add(draft, origin, cause, range);
+    this.#losses.add(draft, origin, cause, range, this.clock.now());
     this.#bell.ring();
   }
 
@@ -231,7 +231,7 @@ export class Dispatcher {
     const rows = all.filter(({ key }) => !mended.deletions.includes(key));
     this.#counts = mended.counts;
     this.#series.clear();
-    this.#losses.load(rows);
+    this.#losses.load(rows, mended.counts);
     this.#own = new OwnSeries(this.#options.node, clock.now());
     this.#dedup = new Dedup({ options: this.#options.dedup, clock, counts: this.#counts, own: this.#own, random });
     this.#gone = await this.#dedup.load(rows, (lane, position) => this.#readOne(lane, position));

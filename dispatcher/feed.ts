@@ -61,6 +61,8 @@ export interface FeedStatus {
   readonly dead: number;
   /** What the dead letters take. */
   readonly deadBytes: number;
+  /** Refused for want of room for another dead letter: it goes on as soon as there is some. */
+  readonly isFull?: true;
   /** Of a paused one, RFC 3339. */
   readonly pausedSince?: string;
   /** When it was resumed, as long as nothing was delivered since; RFC 3339. */
@@ -189,6 +191,7 @@ export class Feed {
       state,
       dead,
       deadBytes: LANES.reduce((sum, lane) => sum + row.lanes[lane].deadBytes, 0),
+      ...(row.isFull && { isFull: true }),
       ...(paused && { pausedSince: formatMs(paused.since) }),
       ...(resumedAt !== undefined && { resumedAt: formatMs(resumedAt) }),
       lanes: perLane((lane) => this.lanes[lane].status()),

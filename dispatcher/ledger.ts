@@ -8,6 +8,7 @@
  */
 import type { Journal, Row } from '../core/journal.ts';
 import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
+import { formatMs } from '../core/time.ts';
 import { LEDGER_ROW, zeroCounts, type Counts } from './counts.ts';
 import { WINDOW_PREFIX } from './dedup.ts';
 import { FEED_PREFIX, type Beginning, type FeedRow } from './feed-row.ts';
@@ -26,6 +27,10 @@ export interface Ledger {
   /** Events that never became entries. */
   readonly rejected: number;
   readonly lost: number;
+  /** Of what writers dropped: dead letters that people purged. */
+  readonly purged: number;
+  /** When something was lost last, rejected events and purged ones aside: RFC 3339, by the proxy's wall clock. */
+  readonly lostAt?: string;
   /** Of those, and of what writers dropped: not announced yet. */
   readonly unannounced: number;
   readonly notices: number;
@@ -78,6 +83,8 @@ export async function readLedger(journal: Journal): Promise<Ledger> {
     unreported: counts.unreported,
     rejected: counts.rejected,
     lost: counts.lost,
+    purged: counts.purged,
+    ...(counts.lostAt !== undefined && { lostAt: formatMs(counts.lostAt) }),
     unannounced: sum((valuesOf(rows, LOSS_PREFIX) as Loss[]).map((loss) => loss.count)),
     notices: counts.notices,
     windows: { open: windows.length, held },

@@ -5,6 +5,7 @@
  */
 import type { LossCause } from '../core/batch.ts';
 import type { Draft, Row } from '../core/journal.ts';
+import { LEDGER_ROW, type Counts } from './counts.ts';
 import { LIMITS } from '../core/event.ts';
 
 export const LOSS_PREFIX = 'loss:';
@@ -34,8 +35,11 @@ const RANGES_MAX = 1000;
 
 export class Losses {
   #rows = new Map<string, Loss>();
+  #counts!: Counts;
 
-  load(rows: readonly Row[]): void {
+  /** Takes up what is stored, and the counts of the ledger that go with it. */
+  load(rows: readonly Row[], counts: Counts): void {
+    this.#counts = counts;
     this.#rows = new Map();
     for (const { key, value } of rows) if (key.startsWith(LOSS_PREFIX) && value !== undefined) this.#rows.set(key, value as Loss);
   }
@@ -44,7 +48,11 @@ export class Losses {
     return this.#rows.size === 0;
   }
 
-  add(draft: Draft, origin: LossOrigin, cause: LossCause, [first, last]: readonly [number, number]): void {
+  /** What a person gave up is counted apart from what nobody wanted. `now`: wall clock, ms. */
+  add(draft: Draft, origin: LossOrigin, cause: LossCause, [first, last]: readonly [number, number], now: number): void {
+    if (cause === 'purged') this.#counts.purged += last - first + 1;
+    else if (cause !== 'rejected') this.#counts.lostAt = now;
+    draft.put(LEDGER_ROW, () => this.#counts);
     const key = `${LOSS_PREFIX}${origin.kind}/${origin.id}/${cause}${origin.series ? `/${first}` : ''}`;
     const loss = this.#rows.get(key) ?? { origin, cause, count: 0, ranges: [] };
     this.#rows.set(key, loss);

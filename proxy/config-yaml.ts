@@ -77,7 +77,9 @@ export class ConfigText {
   /** True for what has a variable in it that gave no value, which is among the problems. */
   isUnset(path: KeyPath): boolean {
     let isUnset = false;
-    visit(this.#node(path) as Node, { Scalar: (_key, scalar) => void (isUnset ||= this.#unset.has(scalar)) });
+    const node = this.#node(path);
+    if (!node) return false;
+    visit(node, { Scalar: (_key, scalar) => void (isUnset ||= this.#unset.has(scalar)) });
     return isUnset;
   }
 

@@ -106,6 +106,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
   const bug = new AbortController();
   const stop = AbortSignal.any([signal, bug.signal]);
   const history = new History(journal, clock);
+  const identity = { site: config.site, node: hostname(), data: config.data };
   const httpInput = new HttpInput({ accept, journal: journal.id, refusal: () => dispatcher.refusal, clock, node: hostname(), urgent });
   const { tls, token } = config.listen;
   const onRefused = (refused: number, from: string): void =>
@@ -117,7 +118,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
     routes: [
       statusRoutes({
         isReady,
-        status: statusSource({ site: config.site, version: parts.version, clock, journal, dispatcher, backlog, feeds, isReady, httpInput }),
+        status: statusSource({ ...identity, version: parts.version, clock, journal, dispatcher, backlog, feeds, isReady, httpInput }),
         ledger: async () => readLedger(journal),
       }),
       eventRoutes({ input: httpInput, clock }),

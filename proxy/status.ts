@@ -10,6 +10,9 @@ import { readLedger } from '../dispatcher/ledger.ts';
 
 export interface ProxyStatus {
   readonly site: string;
+  /** The machine it runs on, by its name, and its data directory there: which of several proxies this is. */
+  readonly node: string;
+  readonly data: string;
   readonly version: string;
   /** RFC 3339, by the proxy's wall clock. */
   readonly startedAt: string;
@@ -19,15 +22,20 @@ export interface ProxyStatus {
   /** Events of agents that were stored: ever, by lane, and since the start. */
   readonly accepted: PerLane<number>;
   readonly acceptedSinceStart: number;
-  /** Events that never became entries. */
+  /** Events that never became entries: of recorders, with a mistake in them … */
   readonly rejected: number;
+  /** … and lost before the journal. */
   readonly lost: number;
-  /** Entries that some writer will never get: damaged in the journal, or expired; summed over writers and lanes. */
+  /** Entries that some writer will never get: beyond a budget or an age, damaged, or purged; summed over writers and lanes. */
   readonly dropped: number;
+  /** Of those: dead letters that people purged. */
+  readonly purged: number;
+  /** When something was lost last, rejected events and purged ones aside; RFC 3339, by the proxy's wall clock. */
+  readonly lostAt?: string;
   /** Recurrences whose summary could not be made. */
   readonly unreported: number;
   readonly isBalanced: boolean;
-  /** By where they came in, since the start: events stored, and events refused for what is wrong with them. */
+  /** By where they came in, since the start. */
   readonly inputs: readonly InputStatus[];
   readonly windows: { readonly open: number; readonly held: number };
   readonly journal: BacklogStatus;
@@ -36,14 +44,18 @@ export interface ProxyStatus {
   readonly departed: readonly { readonly name: string; readonly dead: number }[];
 }
 
+/** `rejected`: of recorders, for a mistake; in the books. `refused`: sent back to a caller over HTTP, who was told; in no book. */
 export interface InputStatus {
   readonly name: 'grpc' | 'http';
   readonly accepted: number;
-  readonly rejected: number;
+  readonly rejected?: number;
+  readonly refused?: number;
 }
 
 export interface StatusSources {
   readonly site: string;
+  readonly node: string;
+  readonly data: string;
   readonly version: string;
   readonly clock: Clock;
   readonly journal: Journal;
@@ -57,18 +69,20 @@ export interface StatusSources {
 
 /** Makes the function that tells; what is "since the start" is since this call. */
 export function statusSource(sources: StatusSources): () => Promise<ProxyStatus> {
-  const { site, version, clock, journal, dispatcher, backlog, feeds, isReady, httpInput } = sources;
+  const { site, node, data, version, clock, journal, dispatcher, backlog, feeds, isReady, httpInput } = sources;
   const startedAt = formatMs(clock.now());
   const started = clock.monotonic();
   const acceptedBefore = sum(dispatcher.counts.accepted);
   const rejectedBefore = dispatcher.counts.rejected;
   return async () => {
-    const { accepted, rejected, lost, unreported, isBalanced, windows, writers } = await readLedger(journal);
+    const { accepted, rejected, lost, purged, lostAt, unreported, isBalanced, windows, writers } = await readLedger(journal);
     const dropped = writers
       .flatMap(({ lanes }) => LANES.map((lane) => lanes[lane].dropped + lanes[lane].expired))
       .reduce((a, b) => a + b, 0);
     return {
       site,
+      node,
+      data,
       version,
       startedAt,
       uptimeMs: Math.round(clock.monotonic() - started),
@@ -78,6 +92,8 @@ export function statusSource(sources: StatusSources): () => Promise<ProxyStatus>
       rejected,
       lost,
       dropped,
+      purged,
+      ...(lostAt !== undefined && { lostAt }),
       unreported,
       isBalanced,
       inputs: [
@@ -87,7 +103,7 @@ export function statusSource(sources: StatusSources): () => Promise<ProxyStatus>
           accepted: Math.max(0, sum(accepted) - acceptedBefore - httpInput.counts.accepted),
           rejected: rejected - rejectedBefore,
         },
-        { name: 'http', ...httpInput.counts },
+        { name: 'http', accepted: httpInput.counts.accepted, refused: httpInput.counts.rejected },
       ],
       windows,
       journal: backlog.status(),

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { assert } from 'chai';
 import { checkData, checkPort, clockFinding } from '../../cli/doctor-machine.ts';
-import { doctorScreen } from '../../cli/doctor.ts';
+import { doctorScreen, otherProxy } from '../../cli/doctor.ts';
 import { loadConfig, type ProxyConfig } from '../../proxy/config.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
@@ -61,18 +61,36 @@ describe('doctor', () => {
     await once(server, 'listening');
     const taken = { host: '127.0.0.1', port: (server.address() as AddressInfo).port };
     try {
-      assert.equal((await checkPort('http port', taken, true)).level, 'ok');
-      assert.include(await checkPort('http port', taken, false), { level: 'fail' });
+      assert.equal((await checkPort('http port', taken, 'ours')).level, 'ok');
+      assert.include(await checkPort('http port', taken, 'none'), { level: 'fail' });
+      assert.include(await checkPort('http port', taken, 'other'), { level: 'fail' });
+      assert.include(await checkPort('http port', taken, 'unknown'), { level: 'warn' });
     } finally {
       server.close();
       await once(server, 'close');
     }
-    assert.equal((await checkPort('http port', taken, false)).level, 'ok');
-    assert.equal((await checkPort('http port', taken, true)).level, 'warn');
-    assert.equal((await checkPort('http port', { host: '127.0.0.1', port: 0 }, false)).level, 'ok');
-    assert.equal((await checkPort('http port', { path: join(folder, 'none.sock') }, false)).level, 'ok');
-    const foreign = await checkPort('http port', { host: '192.0.2.1', port: 7071 }, false); // RFC 5737: nobody's
+    assert.equal((await checkPort('http port', taken, 'none')).level, 'ok');
+    assert.equal((await checkPort('http port', taken, 'other')).level, 'ok');
+    assert.equal((await checkPort('http port', taken, 'ours')).level, 'warn');
+    assert.equal((await checkPort('http port', { host: '127.0.0.1', port: 0 }, 'none')).level, 'ok');
+    assert.equal((await checkPort('http port', { path: join(folder, 'none.sock') }, 'none')).level, 'ok');
+    const foreign = await checkPort('http port', { host: '192.0.2.1', port: 7071 }, 'none'); // RFC 5737: nobody's
     assert.deepInclude(foreign, { level: 'fail', hint: 'name another address' });
+  });
+
+  it('takes no other proxy for its own: another site, machine or data directory', async () => {
+    const config = await configFor(join(folder, 'data'));
+    const ours = { site: config.site, node: 'host', data: join(folder, 'data') };
+    assert.isUndefined(otherProxy(ours, config, 'host'));
+    mkdirSync(join(folder, 'data'));
+    symlinkSync(folder, join(folder, 'link'));
+    assert.isUndefined(otherProxy({ ...ours, data: join(folder, 'link', 'data') }, config, 'host'), 'by another name');
+    assert.equal(
+      otherProxy({ ...ours, data: '/other' }, config, 'host'),
+      `what answers is not the proxy of this config: it has data /other; the config data ${realpathSync(ours.data)}`,
+    );
+    assert.include(otherProxy({ ...ours, site: 'a' }, config, 'host'), `it has site a; the config site ${config.site}`);
+    assert.include(otherProxy({ ...ours, node: 'there' }, config, 'host'), 'it has node there');
   });
 
   it('prints what to do below what it found', () => {

@@ -25,6 +25,7 @@ function ledger(normal: Partial<LaneLedger>, more: Partial<Ledger> = {}): Ledger
     unreported: 0,
     rejected: 0,
     lost: 0,
+    purged: 0,
     unannounced: 0,
     notices: 0,
     windows: { open: 1, held: 2 },

@@ -14,6 +14,8 @@ function writer(name: string, more: Partial<WriterView> = {}): WriterView {
 function status(more: Partial<StatusView> = {}): StatusView {
   return {
     site: 'plant-7',
+    node: 'host',
+    data: '/data',
     version: '0.1.0',
     startedAt: '2026-11-22T08:00:00.000Z',
     uptimeMs: 93_784_000,
@@ -23,11 +25,12 @@ function status(more: Partial<StatusView> = {}): StatusView {
     rejected: 0,
     lost: 0,
     dropped: 0,
+    purged: 0,
     unreported: 0,
     isBalanced: true,
     inputs: [
       { name: 'grpc', accepted: 4300, rejected: 2 },
-      { name: 'http', accepted: 21, rejected: 0 },
+      { name: 'http', accepted: 21, refused: 3 },
     ],
     windows: { open: 1, held: 4 },
     journal: { bytes: 1.2 * 1024 ** 3, bytesMax: 4 * 1024 ** 3, retentionMs: 604_800_000, isLow: false },
@@ -36,6 +39,10 @@ function status(more: Partial<StatusView> = {}): StatusView {
     ...more,
   };
 }
+
+/** An hour before what the proxy's clock says. */
+const lately = '2026-11-23T09:03:04.000Z';
+const full = writer('ops', { state: 'refused', dead: 10_000, isFull: true });
 
 const failing = {
   state: 'retrying',
@@ -62,7 +69,7 @@ describe('status screen', () => {
       statusScreen(status()),
       `site      plant-7    fondaco 0.1.0, up 1 d 2 h (since 2026-11-22T08:00:00.000Z)
 ingest    ready
-accepted  1,234,579 events (12 urgent), 4,321 since the start: grpc 4,300 (2 rejected), http 21
+accepted  1,234,579 events (12 urgent), 4,321 since the start: grpc 4,300 (2 rejected), http 21 (3 refused)
 rejected  0    lost 0    dropped 0
 journal   1.2 GiB of 4 GiB
 ledger    balanced, 1 open window
@@ -90,9 +97,15 @@ ops     delivering       0       0       -     0      -     -`,
     ],
     ['a refused writer', { writers: [writer('ops', { state: 'refused' })] }, 'then fondaco writer resume ops'],
     ['a state of a later version', { writers: [writer('ops', { state: 'asleep\u0007' })] }, 'ops: asleep\\u{7}'],
-    ['a loss', { lost: 3 }, '→ fondaco event list --type fondaco.Loss'],
-    ['drops', { dropped: 1 }, '→ fondaco ledger show; fondaco event list --type fondaco.Loss'],
-    ['what no summary counts', { unreported: 1 }, '→ fondaco ledger show'],
+    ['a loss', { lost: 3, lostAt: lately }, '→ fondaco event list --type fondaco.Loss'],
+    ['drops', { dropped: 1, lostAt: lately }, '→ fondaco ledger show; fondaco event list --type fondaco.Loss'],
+    ['what no summary counts', { unreported: 1, lostAt: lately }, '→ fondaco ledger show'],
+    [
+      'retries beside old dead letters',
+      { writers: [writer('ops', { ...failing, dead: 1 })] },
+      'it is tried again, everything is kept\n  → fo',
+    ],
+    ['no room for dead letters', { writers: [full] }, '→ fondaco dead-letter list ops; it goes on when some are replayed or purged'],
     ['books that do not balance', { isBalanced: false }, '→ fondaco ledger verify'],
     ['a proxy that is not ready', { isReady: false }, '→ fondaco doctor'],
     ['a full journal', { journal: { ...status().journal, refusal: 'writer ops refuses' } }, 'NOTHING IS TAKEN: writer ops refuses'],
@@ -105,12 +118,31 @@ ops     delivering       0       0       -     0      -     -`,
     });
   }
 
+  it('counts what was purged, which nobody has to see to', () => {
+    const purged = status({ dropped: 3, purged: 3 });
+    assert.isFalse(needsAttention(purged));
+    assert.include(statusScreen(purged), '\nrejected  0    lost 0    dropped 3 (3 purged)\n');
+    assert.notInclude(statusScreen(purged), '→');
+  });
+
+  it('is alarmed by a loss for a day, and tells it for good', () => {
+    const fresh = status({ lost: 2, dropped: 4, purged: 1, lostAt: lately });
+    assert.isTrue(needsAttention(fresh));
+    assert.include(statusScreen(fresh), '\nrejected  0    lost 2    dropped 4 (1 purged)    last loss 1 h ago\n');
+    assert.include(statusScreen(fresh), '\n3 events that a writer will never get');
+    const old = status({ lost: 2, dropped: 4, purged: 1, lostAt: '2026-11-20T10:03:04.000Z' });
+    assert.isFalse(needsAttention(old));
+    assert.include(statusScreen(old), 'lost 2    dropped 4 (1 purged)    last loss 3 d ago\n');
+    assert.notInclude(statusScreen(old), '→');
+    assert.isTrue(needsAttention(status({ lost: 1, lostAt: '2026-11-24T08:00:00.000Z' })), 'a clock that was set back');
+  });
+
   it('fits 80 x 24 with 8 writers in trouble and long names, the worst first', () => {
     const states = ['retrying', 'refused', 'suspended', 'paused', 'retrying', 'refused', 'delivering', 'retrying'];
     const writers = states.map((state, i) =>
       writer(`writer-with-a-name-that-is-far-too-long-for-a-screen-${i}`, { ...failing, state, dead: 10_000 }),
     );
-    const screen = statusScreen(status({ writers, lost: 1, isBalanced: false, site: '工場'.repeat(30) }), TERMINAL);
+    const screen = statusScreen(status({ writers, lost: 1, lostAt: lately, isBalanced: false, site: '工場'.repeat(30) }), TERMINAL);
     const lines = screen.split('\n');
     assert.isAtMost(lines.length, 23, screen);
     for (const line of lines) assert.isAtMost(line.length, 80, line);
@@ -141,7 +173,8 @@ screen  delivering       0       0        -     0      -      -  console
 
 ops: [UNAVAILABLE] http://ops/events answered 503
   it answered: down \\e[2J for\\nnow
-  what to do: fondaco dead-letter list ops`,
+  → nothing: it is tried again, everything is kept
+  → fondaco dead-letter list ops (2 dead letters from before)`,
     );
     assert.include(writerList([], 80), 'no writers');
   });

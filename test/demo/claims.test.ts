@@ -104,6 +104,7 @@ describe('claims of the demo', () => {
       unreported: 0,
       rejected: 0,
       lost: 0,
+      purged: 0,
       unannounced: 0,
       notices: 0,
       windows: { open: 0, held: 0 },

@@ -36,6 +36,9 @@ describe('dead letters', () => {
         { origin: { kind: 'writer', id: 'ops/normal' }, cause: 'purged', count: 10, ranges: ranges(10) },
       ]);
       expect(await box.purge()).to.deep.equal({ purged: 0, missing: [] });
+      const ledger = await box.kit.ledger();
+      expect(ledger).to.include({ purged: 12, isBalanced: true });
+      expect(ledger, 'what a person gave up is no news').to.not.have.property('lostAt');
     });
 
     it('by their ids: those, each once, and what has no letter is named', async () => {
