@@ -1,5 +1,4 @@
 import { request as requestPlain, type IncomingMessage, type RequestOptions } from 'node:http';
-import { request as requestTls } from 'node:https';
 import { asError, FondacoError } from '../core/errors.ts';
 import { visible } from '../writers/console-line.ts';
 import { EXIT, ExitError } from './exit.ts';
@@ -76,6 +75,12 @@ export async function openStream(
     const answer = await send(api, path, { method: 'GET', headers, signal: AbortSignal.any([signal, opening.signal]) });
     const status = answer.statusCode ?? 0;
     if (status !== 200) checkAnswer(api, path, status, await readBody(answer));
+    const type = answer.headers['content-type'] ?? 'nothing';
+    if (status !== 200 || !type.startsWith('text/event-stream')) {
+      answer.destroy();
+      const got = `${status} and ${visible(type)}`;
+      throw new FondacoError('UNAVAILABLE', `${api.url}${path} must answer with an event stream, got ${got}: is that a proxy?`);
+    }
     answer.socket.setTimeout(SILENCE_MS, () => answer.destroy(new Error(`nothing came for ${SILENCE_MS / 1000} s`)));
     return answer;
   } finally {
@@ -96,9 +101,11 @@ async function send(api: Api, path: string, { method, headers, body, signal }: S
   const authorization = api.token === undefined ? {} : { authorization: `Bearer ${api.token}` };
   const given = { ...authorization, ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
   const options: RequestOptions = { ...target, method, headers: given, agent: false, signal };
+  // TLS takes longer to load than all the rest of a verb.
+  const request = isTls ? (await import('node:https')).request : requestPlain;
   try {
     return await new Promise<IncomingMessage>((resolve, reject) => {
-      const sent = isTls ? requestTls({ ...options, ...api.tls }, resolve) : requestPlain(options, resolve);
+      const sent = request({ ...options, ...(isTls && api.tls) }, resolve);
       sent.once('error', reject).end(body);
     });
   } catch (error) {
@@ -197,6 +204,7 @@ function reason(error: Error, code: string): string {
   if (code === 'ECONNREFUSED') return 'connection refused';
   if (code === 'ENOTFOUND') return 'there is no such host';
   if (code === 'EACCES') return 'permission denied';
+  if (code.startsWith('HPE_')) return 'what listens there speaks no HTTP; is that its gRPC address?';
   if (code === 'ENOENT') return 'there is no such socket';
   return error.message === '' ? code : error.message;
 }

@@ -4,6 +4,7 @@ import { asError, FondacoError } from '../core/errors.ts';
 import { isLoopback } from '../core/loopback.ts';
 import type { RecorderOptions } from '../recorder/options.ts';
 import type { Api } from './api.ts';
+import { EXIT, ExitError } from './exit.ts';
 
 export interface CredentialFlags {
   readonly ca?: string;
@@ -22,21 +23,25 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** Of the HTTP listener. */
 export const DEFAULT_API = '127.0.0.1:7071';
 
-/** Where the proxy is and what lets us in. Throws CONFIG for an address that is none, and for what cannot be read. */
+/**
+ * Where the proxy is and what lets us in. Throws for an address that is none, for what does not go together and for what cannot be read: with
+ * exit code 64 or 66 where the command line says so, CONFIG where the environment does.
+ */
 export function apiOptions(flags: ConnectionFlags, env: Environment): Api {
   const ca = read('--ca', flags.ca, env, 'FONDACO_CA');
   const cert = read('--cert', flags.cert, env, 'FONDACO_CERT');
   const key = read('--key', flags.key, env, 'FONDACO_KEY');
   if ((cert === undefined) !== (key === undefined))
-    throw new FondacoError('CONFIG', '--cert and --key (FONDACO_CERT, FONDACO_KEY) go together, got one of them');
+    throw wrong(flags.cert ?? flags.key, '--cert and --key (FONDACO_CERT, FONDACO_KEY) go together, got one of them');
   const url = flags.api ?? given(env, 'FONDACO_API') ?? `${ca ? 'https' : 'http'}://${DEFAULT_API}`;
   const token = tokenOption(flags, env);
-  checkUrl(url, ca !== undefined, token !== undefined);
+  checkUrl(url, { flags, hasCa: ca !== undefined, hasToken: token !== undefined });
   return { url, tls: { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) }, token };
 }
 
-/** The same for a recorder of the command line. Throws CONFIG. */
+/** The same for a recorder of the command line. Throws like `apiOptions`. */
 export function recorderSecurity(flags: CredentialFlags, env: Environment): Pick<RecorderOptions, 'tls' | 'token'> {
+  for (const name of ['ca', 'cert', 'key'] as const) read(`--${name}`, flags[name], {}, '');
   const ca = flags.ca ?? given(env, 'FONDACO_CA');
   const cert = flags.cert ?? given(env, 'FONDACO_CERT');
   const key = flags.key ?? given(env, 'FONDACO_KEY');
@@ -45,26 +50,35 @@ export function recorderSecurity(flags: CredentialFlags, env: Environment): Pick
   return { ...(Object.keys(tls).length > 0 && { tls }), ...(token !== undefined && { token }) };
 }
 
-/** `--token`, `--token-file`, FONDACO_TOKEN, FONDACO_TOKEN_FILE, in this order. Throws CONFIG. */
+/** `--token`, `--token-file`, FONDACO_TOKEN, FONDACO_TOKEN_FILE, in this order. */
 function tokenOption(flags: CredentialFlags, env: Environment): string | undefined {
-  if (flags.token !== undefined && flags.tokenFile !== undefined)
-    throw new FondacoError('CONFIG', '--token and --token-file exclude each other');
-  const fromFile = (file: string | undefined): string | undefined => read('--token-file', file, {}, '')?.toString().trim();
-  const token = flags.token ?? fromFile(flags.tokenFile) ?? given(env, 'FONDACO_TOKEN') ?? fromFile(given(env, 'FONDACO_TOKEN_FILE'));
-  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token))
-    throw new FondacoError('CONFIG', 'the token must be ASCII without spaces, got something else');
+  if (flags.token !== undefined && flags.tokenFile !== undefined) throw wrong('--token', '--token and --token-file exclude each other');
+  const said = flags.token ?? read('--token-file', flags.tokenFile, {}, '')?.toString().trim();
+  const token = said ?? given(env, 'FONDACO_TOKEN') ?? read('', undefined, env, 'FONDACO_TOKEN_FILE')?.toString().trim();
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) throw wrong(said, 'the token must be ASCII without spaces, got something else');
   return token;
 }
 
-function checkUrl(api: string, hasCa: boolean, hasToken: boolean): void {
+interface Checked {
+  readonly flags: ConnectionFlags;
+  readonly hasCa: boolean;
+  readonly hasToken: boolean;
+}
+
+function checkUrl(api: string, { flags, hasCa, hasToken }: Checked): void {
   if (api.startsWith('unix:/')) return;
   const url = URL.canParse(api) ? new URL(api) : undefined;
-  if (url?.protocol !== 'http:' && url?.protocol !== 'https:')
-    throw new FondacoError('CONFIG', `--api must be an http:// or https:// URL or unix:/path, got ${JSON.stringify(api)}`);
+  const mustBe = (expected: string): Error =>
+    wrong(flags.api, `${flags.api === undefined ? 'FONDACO_API' : '--api'} must be ${expected}, got ${JSON.stringify(api)}`);
+  if (url?.protocol !== 'http:' && url?.protocol !== 'https:') throw mustBe('an http:// or https:// URL or unix:/path');
   if (url.protocol === 'https:') return;
-  if (hasCa) throw new FondacoError('CONFIG', `--api must be https:// where a CA is given, got ${JSON.stringify(api)}`);
-  if (hasToken && !isLoopback(url.hostname))
-    throw new FondacoError('CONFIG', `--api must be https:// where a token is sent beyond this machine, got ${JSON.stringify(api)}`);
+  if (hasCa) throw mustBe('https:// where a CA is given');
+  if (hasToken && !isLoopback(url.hostname)) throw mustBe('https:// where a token is sent beyond this machine');
+}
+
+/** The fault of the command line where it says so, else that of the environment. */
+function wrong(flag: string | undefined, message: string): Error {
+  return flag === undefined ? new FondacoError('CONFIG', message) : new ExitError(EXIT.usage, message);
 }
 
 /** A variable that is empty is not set. */
@@ -79,7 +93,8 @@ function read(flag: string, file: string | undefined, env: Environment, variable
   try {
     return readFileSync(path);
   } catch (error) {
-    const name = file === undefined ? variable : flag;
-    throw new FondacoError('CONFIG', `${name} must be a readable file, ${asError(error).message}`, { cause: error });
+    const why = `must be a readable file, ${asError(error).message}`;
+    if (file !== undefined) throw new ExitError(EXIT.noInput, `${flag} ${why}`, error);
+    throw new FondacoError('CONFIG', `${variable} ${why}`, { cause: error });
   }
 }

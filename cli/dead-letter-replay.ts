@@ -1,11 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { Presets, SingleBar } from 'cli-progress';
 import { isFondacoError } from '../core/errors.ts';
 import { visible } from '../writers/console-line.ts';
 import { askProxy, type Api } from './api.ts';
 import { choose, errorText, tellMissing, type Choice, type ChosenLetters, type ReplayView } from './dead-letter-view.ts';
 import { replayLine } from './dead-letter.ts';
 import { EXIT, ExitError } from './exit.ts';
+import { openProgress } from './progress.ts';
 import { print, printJson } from './text.ts';
 import { withKnownWriters } from './writer.ts';
 
@@ -47,10 +47,10 @@ async function startReplay(api: Api, { writer, ids }: Choice): Promise<ReplayVie
 
 /** Resolves when it is done or stopped. A proxy that is away for a while is asked again. */
 async function watchReplay(api: Api, started: ReplayView): Promise<ReplayView> {
-  const bar = openBar(started.total);
+  const bar = await openProgress('replaying', started.total);
   let told = '';
   const tell = (text: string): void => {
-    if (text !== told) bar.above(`fondaco: ${text}\n`);
+    if (text !== told) bar.above(() => process.stderr.write(`fondaco: ${text}\n`));
     told = text;
   };
   try {
@@ -81,24 +81,4 @@ async function findReplay(api: Api, { startedAt, writer }: ReplayView, tell: (te
     EXIT.unavailable,
     `the proxy no longer knows this replay; fondaco dead-letter list ${visible(writer)} shows what is left`,
   );
-}
-
-interface Bar {
-  update(done: number): void;
-  above(line: string): void;
-  stop(): void;
-}
-
-/** On a terminal only. */
-function openBar(total: number): Bar {
-  const { stderr } = process;
-  if (!stderr.isTTY) return { update: () => undefined, above: (line) => void stderr.write(line), stop: () => undefined };
-  const format = 'replaying {bar} {percentage} %  {value}/{total}';
-  const bar = new SingleBar({ stream: stderr, format, hideCursor: false, linewrap: true, clearOnComplete: true }, Presets.shades_classic);
-  bar.start(total, 0);
-  return {
-    update: (done) => bar.update(done),
-    above: (line) => void stderr.write(`\r\u001b[K${line}`),
-    stop: () => bar.stop(),
-  };
 }

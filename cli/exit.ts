@@ -4,15 +4,15 @@
  * | code | means |
  * |---|---|
  * | 0 | done |
- * | 1 | something needs a person: `status` (stuck or lost), `ledger` (does not balance), `doctor` (a check failed), a replay with events that died again |
- * | 64 | the command line is wrong, or names what is not there: a writer, an event, a dead letter |
+ * | 1 | something needs a person: `status` (stuck, or lost lately), `ledger` (does not balance), `doctor` (a check failed), a replay with events that died again |
+ * | 64 | the command line is wrong, names what the proxy or a spool has not (a writer, an event, a dead letter, a life), or a file to write that is there |
  * | 65 | `record`: some events were refused, the others went through |
- * | 66 | the input file cannot be read |
+ * | 66 | what the command line names to be read is not there or cannot be read: a file, a spool, a journal |
  * | 69 | the proxy cannot be reached or is busy, its certificate is not trusted, an address or the data directory is in use, or events are not durable |
  * | 70 | a bug |
  * | 74 | the disk is full or damaged |
  * | 77 | the proxy wants a token, or another one |
- * | 78 | the config or a setting is wrong |
+ * | 78 | the config, which may not be there, or a setting in the environment is wrong |
  */
 import { asError, isFondacoError, type ErrorCode } from '../core/errors.ts';
 
@@ -42,12 +42,13 @@ const BY_ERROR: Readonly<Record<ErrorCode, number>> = {
 export const EXIT_HELP = `
 Exit codes:
   0   done                                   69  the proxy cannot be reached or is busy, something
-  1   something is stuck or lost, does not       is in use, or events are not durable
-      balance, failed or died again          70  a bug: please report it
+  1   something is stuck, lost or damaged,       is in use, or events are not durable
+      does not balance, or died again        70  a bug: please report it
   64  the command line is wrong, or names    74  the disk is full or damaged
       what is not there                      77  the proxy wants a token, or another one
-  65  some events were refused (record)      78  the config or a setting is wrong
-  66  the input file cannot be read`;
+  65  some events were refused (record)      78  the config, or a setting in the environment,
+  66  a file, journal or spool that is           is wrong
+      named cannot be read`;
 
 /** What ends a verb with an exit code of its own. The message is for people: what is wrong, and what to do next. */
 export class ExitError extends Error {

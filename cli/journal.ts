@@ -3,9 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { readdir, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
-import { Presets, SingleBar } from 'cli-progress';
 import { systemClock } from '../core/clock.ts';
-import { FondacoError } from '../core/errors.ts';
 import type { Journal } from '../core/journal.ts';
 import { LANES, perLane, type PerLane } from '../core/lane.ts';
 import { Dispatcher } from '../dispatcher/dispatcher.ts';
@@ -18,9 +16,11 @@ import { configuredData } from '../proxy/config.ts';
 import { eventView } from '../proxy/http/event-view.ts';
 import { visible } from '../writers/console-line.ts';
 import { confirm } from './confirm.ts';
-import { EXIT } from './exit.ts';
-import { openOut } from './out.ts';
-import { count, print, printJson, table } from './text.ts';
+import { EXIT, ExitError } from './exit.ts';
+import { inputLine } from './input-line.ts';
+import { openOut, type Out } from './out.ts';
+import { openProgress } from './progress.ts';
+import { count, plural, print, printJson, table } from './text.ts';
 
 export interface JournalFlags {
   /** The proxy's data directory. */
@@ -29,6 +29,7 @@ export interface JournalFlags {
   readonly json?: boolean;
   readonly yes?: boolean;
   readonly out?: string;
+  readonly forRecord?: boolean;
 }
 
 /** What a check found. */
@@ -61,10 +62,10 @@ export async function exportJournal(flags: JournalFlags): Promise<void> {
   const directory = await directoryOf(flags);
   const out = await openOut(flags.out);
   try {
-    const { events, missing } = await onView(directory, async (journal) => writeAll(journal, out));
+    const { events, missing } = await onView(directory, async (journal) => writeAll(journal, out, flags.forRecord === true));
     await out.end();
     process.stderr.write(
-      `exported ${count(events)} events${flags.out === undefined ? '' : ` to ${flags.out}`}, ${count(missing)} cannot be read\n`,
+      `exported ${plural(events, 'event')}${flags.out === undefined ? '' : ` to ${flags.out}`}, ${count(missing)} cannot be read\n`,
     );
     if (missing > 0) process.exitCode = EXIT.attention;
   } catch (error) {
@@ -113,7 +114,7 @@ async function directoryOf({ data, config }: JournalFlags): Promise<string> {
     () => true,
     () => false,
   );
-  if (!isThere) throw new FondacoError('CONFIG', `there is no journal in ${directory}: --data names the data directory of a proxy`);
+  if (!isThere) throw new ExitError(EXIT.noInput, `there is no journal in ${directory}: --data names the data directory of a proxy`);
   return directory;
 }
 
@@ -157,34 +158,31 @@ async function readAll(directory: string, journal: Journal): Promise<JournalChec
   return { directory, isWhole, lanes, rows, database, ledger };
 }
 
-async function writeAll(journal: Journal, out: Awaited<ReturnType<typeof openOut>>): Promise<{ events: number; missing: number }> {
+async function writeAll(journal: Journal, out: Out, isForRecord: boolean): Promise<{ events: number; missing: number }> {
   const history = new History(journal, systemClock(), { budget: { bytes: Infinity, ms: Infinity } });
   const total = LANES.reduce((sum, lane) => sum + journal.head(lane) - journal.tail(lane), 0);
-  const bar = process.stderr.isTTY && !out.isTerminal && total > 0 ? new SingleBar(BAR, Presets.shades_classic) : undefined;
-  bar?.start(total, 0);
+  const bar = await openProgress('exporting', out.isTerminal ? 0 : total, 'entries');
   let place: PerLane<number> = perLane((lane) => journal.tail(lane));
-  let [events, missing] = [0, 0];
+  let [events, missing, done] = [0, 0, 0];
   try {
     for (;;) {
       const next = await history.from(place);
-      for (const item of next.items) if (!(await out.write(`${eventView(item)}\n`))) return { events, missing };
-      events += next.items.length;
+      const items = isForRecord ? next.items.filter(({ entry }) => entry.kind !== 'made') : next.items;
+      for (const item of items) {
+        const line = isForRecord ? inputLine(item.event, item.entry.bytes) : eventView(item);
+        if (!(await out.write(`${line}\n`))) return { events, missing };
+      }
+      events += items.length;
+      done += next.items.length;
       missing += next.missing.reduce((sum, { first, last }) => sum + last - first + 1, 0);
-      bar?.update(events + missing);
+      bar.update(done + missing);
       if (LANES.every((lane) => next.place[lane] === place[lane])) return { events, missing };
       place = next.place;
     }
   } finally {
-    bar?.stop();
+    bar.stop();
   }
 }
-
-const BAR = {
-  stream: process.stderr,
-  format: 'exporting {bar} {percentage} %  {value}/{total} entries',
-  hideCursor: false,
-  linewrap: true,
-};
 
 function checkScreen({ directory, isWhole, lanes, rows, database, ledger }: JournalCheck): string {
   const lines = LANES.map((lane) => {

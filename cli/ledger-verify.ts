@@ -12,7 +12,7 @@ import { count, paint, plural, print, printJson } from './text.ts';
 
 export interface LedgerCheck {
   readonly check: string;
-  readonly isRight: boolean;
+  readonly isGood: boolean;
   /** The sum, with its numbers. */
   readonly message: string;
 }
@@ -30,10 +30,10 @@ export async function verifyLedger(api: Api, isJson: boolean): Promise<void> {
   if (process.stderr.isTTY) process.stderr.write('\u001b[K');
   const counted = { checks: verification.checks.map(countedCheck), notChecked: verification.notChecked };
   const checks = [...sums, ...counted.checks];
-  const isRight = checks.every((check) => check.isRight);
-  if (isJson) printJson({ isRight, checks, notChecked: counted.notChecked });
+  const isGood = checks.every((check) => check.isGood);
+  if (isJson) printJson({ isGood, checks, notChecked: counted.notChecked });
   else print(verifyScreen(sums, counted));
-  if (!isRight) process.exitCode = EXIT.attention;
+  if (!isGood) process.exitCode = EXIT.attention;
 }
 
 /** What the proxy counted, and what it could not and why. */
@@ -46,7 +46,7 @@ const COUNTED = 'counted';
 
 function countedCheck({ name, expected, found, isGood }: Verification['checks'][number]): LedgerCheck {
   const message = isGood ? `${name}: ${count(found)}` : `${name}: the books say ${count(expected)}, there are ${count(found)}`;
-  return { check: COUNTED, isRight: isGood, message: visible(message) };
+  return { check: COUNTED, isGood, message: visible(message) };
 }
 
 /** The sums that must be right at every commit. */
@@ -70,8 +70,8 @@ export function ledgerChecks(ledger: Ledger): LedgerCheck[] {
     }
   }
   // The proxy's own arithmetic, which status believes.
-  const isAgreed = isBalanced === checks.every(({ isRight }) => isRight);
-  return [...checks, { check: 'proxy', isRight: isAgreed, message: `it says that its books ${isBalanced ? 'balance' : 'do not balance'}` }];
+  const isAgreed = isBalanced === checks.every(({ isGood }) => isGood);
+  return [...checks, { check: 'proxy', isGood: isAgreed, message: `it says that its books ${isBalanced ? 'balance' : 'do not balance'}` }];
 }
 
 type Part = readonly [number: number, name: string];
@@ -81,15 +81,15 @@ function sum(check: string, total: number, what: string, parts: readonly Part[])
   const shown = parts.filter(([number]) => number !== 0).map(([number, name]) => `${count(number)} ${name}`);
   const left = what.includes('+') ? what : `${count(total)} ${what}`;
   const right = shown.length === 0 ? '0' : shown.join(' + ');
-  const isRight = found === total;
-  return { check, isRight, message: isRight ? `${left} = ${right}` : `${left} is not ${right}: ${count(total - found)} off` };
+  const isGood = found === total;
+  return { check, isGood, message: isGood ? `${left} = ${right}` : `${left} is not ${right}: ${count(total - found)} off` };
 }
 
 /** No count of anything is below zero, or a fraction. */
 function impossible(check: string, lane: LaneLedger): LedgerCheck[] {
   return FATES.filter((fate) => !Number.isSafeInteger(lane[fate]) || lane[fate] < 0).map((fate) => ({
     check,
-    isRight: false,
+    isGood: false,
     message: `${fate} must be a count, got ${String(lane[fate])}`,
   }));
 }
@@ -99,15 +99,15 @@ export function verifyScreen(
   sums: readonly LedgerCheck[],
   { checks: counted, notChecked }: Counted = { checks: [], notChecked: [] },
 ): string {
-  const right = counted.filter(({ isRight }) => isRight).length;
-  const shown = [...sums, ...counted.filter(({ isRight }) => !isRight)];
+  const right = counted.filter(({ isGood }) => isGood).length;
+  const shown = [...sums, ...counted.filter(({ isGood }) => !isGood)];
   const width = Math.max(...shown.map(({ check }) => check.length), counted.length > 0 ? COUNTED.length : 0);
-  const line = (isRight: boolean, check: string, message: string): string =>
-    `${isRight ? paint('green', 'ok   ') : paint('red', 'WRONG')}  ${check.padEnd(width)}  ${message}`;
-  const lines = shown.map(({ check, isRight, message }) => line(isRight, check, message));
+  const line = (isGood: boolean, check: string, message: string): string =>
+    `${isGood ? paint('green', 'ok   ') : paint('red', 'WRONG')}  ${check.padEnd(width)}  ${message}`;
+  const lines = shown.map(({ check, isGood, message }) => line(isGood, check, message));
   if (right > 0) lines.push(line(true, COUNTED, `${plural(right, 'count')} of the books against what is in the journal, one by one`));
   lines.push(...notChecked.map((what) => `-      ${COUNTED.padEnd(width)}  not ${visible(what)}`));
-  const wrong = shown.filter(({ isRight }) => !isRight).length;
+  const wrong = shown.filter(({ isGood }) => !isGood).length;
   const alarm = `${plural(wrong, 'count is', 'counts are')} wrong: a bug or a damaged store; please report it`;
   return [...lines, '', wrong === 0 ? 'every count is right' : alarm].join('\n');
 }

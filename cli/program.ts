@@ -33,7 +33,7 @@ Examples:
   fondaco status                                   how the proxy is doing
 ${EXIT_HELP}`,
     )
-    .showHelpAfterError('(fondaco --help lists what there is)')
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'fondaco: ')) })
     .exitOverride();
   for (const add of [
     addProxy,
@@ -52,5 +52,12 @@ ${EXIT_HELP}`,
     addTls,
   ])
     add(program, version);
+  nameHelp(program, program.name());
   return program;
+}
+
+/** A mistake in what is typed for a verb leads to the help of that verb. */
+function nameHelp(command: Command, typed: string): void {
+  command.showHelpAfterError(`(${typed} --help lists what there is)`);
+  for (const each of command.commands) nameHelp(each, `${typed} ${each.name()}`);
 }

@@ -1,7 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { Presets, SingleBar } from 'cli-progress';
 import { systemClock } from '../core/clock.ts';
 import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
 import { parseEvent, type InputDefaults } from '../core/event-input.ts';
@@ -9,6 +8,7 @@ import { Recorder } from '../recorder/recorder.ts';
 import { recorderSecurity, type CredentialFlags } from './connection.ts';
 import { EXIT, ExitError } from './exit.ts';
 import { readLines } from '../core/ndjson.ts';
+import { openProgress } from './progress.ts';
 import { count, print, printJson } from './text.ts';
 
 export interface RecordFlags extends CredentialFlags {
@@ -165,7 +165,7 @@ async function openInput(file: string | undefined): Promise<Input> {
 
 async function recordLines(recorder: Recorder, input: Input, defaults: InputDefaults, refuse: Refuse): Promise<void> {
   const clock = systemClock();
-  const progress = openProgress(input.size);
+  const progress = await openProgress('recording', input.size ?? 0, 'bytes');
   let since = 0;
   try {
     for await (const { number, text, problem, end } of readLines(input.bytes)) {
@@ -185,32 +185,4 @@ async function recordLines(recorder: Recorder, input: Input, defaults: InputDefa
   } finally {
     progress.stop();
   }
-}
-
-interface Progress {
-  update(bytes: number): void;
-  /** Runs what writes lines, above the bar. */
-  above(write: () => void): void;
-  stop(): void;
-}
-
-/** A bar on a terminal, for an input whose size is known; nothing elsewhere. It changes nothing of the terminal that a SIGKILL would leave changed. */
-function openProgress(size: number | undefined): Progress {
-  if (!process.stderr.isTTY || size === undefined || size === 0) {
-    return { update: () => undefined, above: (write) => write(), stop: () => undefined };
-  }
-  const bar = new SingleBar(
-    { stream: process.stderr, format: 'recording {bar} {percentage} %  {value}/{total} bytes', hideCursor: false, linewrap: true },
-    Presets.shades_classic,
-  );
-  bar.start(size, 0);
-  return {
-    update: (bytes) => bar.update(bytes),
-    above: (write) => {
-      process.stderr.write('\r\u001b[K');
-      write();
-      bar.updateETA();
-    },
-    stop: () => bar.stop(),
-  };
 }

@@ -1,14 +1,16 @@
-import { Presets, SingleBar } from 'cli-progress';
+import { statSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { isFondacoError } from '../core/errors.ts';
-import { FIELD, decodeEvent } from '../core/event-codec.ts';
+import { decodeEvent } from '../core/event-codec.ts';
 import { LANES, perLane, type PerLane } from '../core/lane.ts';
-import { ProtobufReader } from '../core/protobuf.ts';
 import { defaultDirectory } from '../recorder/options.ts';
 import { bytesOf, findLives, removeViews, StoppedLife, type Damage, type LifePlace } from '../recorder/stopped-life.ts';
 import { visible } from '../writers/console-line.ts';
 import { EXIT, ExitError } from './exit.ts';
+import { inputLine } from './input-line.ts';
 import { openOut, type Out } from './out.ts';
-import { age, count, print, printJson, table } from './text.ts';
+import { openProgress } from './progress.ts';
+import { age, count, plural, print, printJson, table } from './text.ts';
 
 /** A life in a list. */
 interface LifeLine extends LifePlace {
@@ -40,11 +42,10 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, onSign
 
 /** Shows every life below a spool directory. */
 export async function listSpool(directory: string | undefined, isJson: boolean): Promise<void> {
-  const at = spoolDirectory(directory);
   const lines: LifeLine[] = [];
-  for (const place of await findLives(at)) lines.push(await lineOf(place));
-  if (isJson) printJson(lines);
-  else print(lines.length === 0 ? `nothing waits in ${at}` : listScreen(lines));
+  for (const place of await livesIn(directory)) lines.push(await lineOf(place));
+  if (isJson) printJson({ directory: spoolDirectory(directory), lives: lines });
+  else print(lines.length === 0 ? nothingWaits(directory) : listScreen(lines));
 }
 
 /** Reads every entry of the stopped lives. Exits 1 if anything is damaged. Rejects UNAVAILABLE if the only one is in use. */
@@ -56,13 +57,14 @@ export async function checkSpool(what: string | undefined, flags: { readonly spo
     checks.push(check);
     if (flags.json !== true) print(checkScreen(check));
   }
-  if (flags.json === true) printJson(checks);
-  else if (checks.length === 0) print(`nothing waits in ${spoolDirectory(flags.spool)}`);
-  if (checks.some(({ damages, problem }) => damages.length > 0 || problem !== undefined)) process.exitCode = EXIT.attention;
+  const isWhole = checks.every(({ damages, problem }) => damages.length === 0 && problem === undefined);
+  if (flags.json === true) printJson({ isWhole, lives: checks });
+  else if (checks.length === 0) print(nothingWaits(what ?? flags.spool));
+  if (!isWhole) process.exitCode = EXIT.attention;
 }
 
 /** Writes the events that wait as NDJSON, in the form that `fondaco record --file` takes. They stay in the spool. */
-export async function exportSpool(what: string, flags: { readonly spool?: string; readonly out?: string }): Promise<void> {
+export async function exportSpool(what: string | undefined, flags: { readonly spool?: string; readonly out?: string }): Promise<void> {
   const places = await placesOf(what, flags.spool);
   const out = await openOut(flags.out);
   let exported = 0;
@@ -84,9 +86,7 @@ export async function exportSpool(what: string, flags: { readonly spool?: string
     throw error;
   }
   for (const { what: text } of damages) process.stderr.write(`fondaco: ${visible(text)}\n`);
-  process.stderr.write(
-    `exported ${count(exported)} events${flags.out === undefined ? '' : ` to ${flags.out}`}; they are still in the spool\n`,
-  );
+  process.stderr.write(`exported ${plural(exported, 'event')}${flags.out === undefined ? '' : ` to ${flags.out}`}; still in the spool\n`);
   if (damages.length > 0) process.exitCode = EXIT.attention;
 }
 
@@ -146,52 +146,56 @@ async function openOrPass(place: LifePlace, isOnly: boolean): Promise<StoppedLif
 
 async function exportLife(life: StoppedLife, out: Out): Promise<number> {
   const total = life.waiting('urgent') + life.waiting('normal');
-  const bar = process.stderr.isTTY && !out.isTerminal && total > 0 ? new SingleBar(BAR, Presets.shades_classic) : undefined;
-  bar?.start(total, 0);
+  const bar = await openProgress('exporting', out.isTerminal ? 0 : total, 'events');
   let done = 0;
   try {
     for (const lane of LANES) {
       for await (const { seq, bytes } of life.events(lane)) {
-        if (!(await out.write(`${inputLine(bytes, life.idOf(lane, seq))}\n`))) return done;
+        if (!(await out.write(`${inputLine(decodeEvent(bytes, { ...NO_FACTS, id: life.idOf(lane, seq) }), bytes)}\n`))) return done;
         done++;
-        bar?.update(done);
+        bar.update(done);
       }
     }
   } finally {
-    bar?.stop();
+    bar.stop();
   }
   return done;
 }
 
-const BAR = { stream: process.stderr, format: 'exporting {bar} {percentage} %  {value}/{total} events', hideCursor: false, linewrap: true };
 const NO_FACTS = { id: '', site: '', labels: undefined, receivedTime: '' };
 
-/** An event in its input form (core/event-input.ts): the attributes' text as it came. */
-export function inputLine(bytes: Buffer, id: string): string {
-  const { type, severity, time, message, source, object, attributesText, traceparent } = decodeEvent(bytes, { ...NO_FACTS, id });
-  const dedupKey = textField(bytes, FIELD.dedupKey);
-  const { node, component } = source;
-  const event = { type, severity, time, message, source: { node, component }, object, dedupKey, traceparent };
-  const text = JSON.stringify(event);
-  return attributesText === '{}' ? text : `${text.slice(0, -1)},"attributes":${attributesText}}`;
-}
-
-function textField(bytes: Buffer, field: number): string | undefined {
-  let text: string | undefined;
-  for (const reader = new ProtobufReader().over(bytes); reader.next();) {
-    if (reader.field === field) text = bytes.toString('utf8', reader.start, reader.at);
-  }
-  return text;
-}
-
-/** A life by its name, or every life below a directory. Rejects CONFIG if there is none. */
+/** A life by its name, those of a component, every life below a directory, or all. Rejects with exit code 64 for a life and 66 for others that are not there. */
 async function placesOf(what: string | undefined, spool: string | undefined): Promise<LifePlace[]> {
-  if (what === undefined) return findLives(spoolDirectory(spool));
-  if (!/^[0-9a-f-]{36}$/.test(what)) return findLives(what);
+  if (what === undefined) return livesIn(spool);
+  const isLife = /^[0-9a-f-]{36}$/.test(what);
+  const isDirectory = !isLife && isThere(what);
+  const found = isDirectory ? [] : (await livesIn(spool)).filter(({ life, component }) => (isLife ? life : component) === what);
+  if (found.length > 0) return found;
+  if (!isLife) return livesIn(what);
   const at = spoolDirectory(spool);
-  const found = (await findLives(at)).filter(({ life }) => life === what);
-  if (found.length === 0) throw new ExitError(EXIT.usage, `there is no life ${what} in ${at}: fondaco spool list shows what there is`);
-  return found;
+  throw new ExitError(EXIT.usage, `there is no life ${what} in ${at}: fondaco spool list shows what there is`);
+}
+
+/** Of a directory that is named, or of the spool's, which is made when something has to wait. */
+async function livesIn(given: string | undefined): Promise<LifePlace[]> {
+  const at = spoolDirectory(given);
+  if (isThere(at)) return findLives(at);
+  if (given === undefined) return [];
+  throw new ExitError(EXIT.noInput, `there is no directory ${visible(resolve(at))}: fondaco spool list shows what there is`);
+}
+
+/** False only where nothing is: what may not be looked at is there. */
+function isThere(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return true;
+  }
+}
+
+function nothingWaits(given: string | undefined): string {
+  const at = spoolDirectory(given);
+  return `nothing waits in ${visible(at)}${isThere(at) ? '' : ' (which is made when something has to)'}`;
 }
 
 function spoolDirectory(given: string | undefined): string {

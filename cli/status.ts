@@ -18,7 +18,7 @@ const NEWS_MS = 24 * 3_600_000;
 /** One screen for three in the morning. Exits 1 if anything is stuck, or was lost in the last 24 h. */
 export async function showStatus(api: Api, isJson: boolean): Promise<void> {
   const status = await askProxy<StatusView>(api, '/v1/status', { needs: STATUS_MEMBERS });
-  if (isJson) printJson(status);
+  if (isJson) printJson({ isWell: !needsAttention(status), problems: problemsOf(status), ...status });
   else print(statusScreen(status, process.stdout));
   if (needsAttention(status)) process.exitCode = EXIT.attention;
 }
@@ -125,53 +125,46 @@ function inputsText({ inputs }: StatusView): string {
   return parts.length === 0 ? '' : `: ${parts.join(', ')}`;
 }
 
-/** Each problem with what to type next, the worst first. */
+/** Something that needs somebody, and what to type next. */
+interface ProblemView {
+  /** The name of the writer that has it. */
+  readonly writer?: string;
+  readonly says: readonly string[];
+  readonly steps: readonly string[];
+}
+
 function problemBlocks(status: StatusView): string[][] {
+  return problemsOf(status).map(({ says, steps }) => [...says, ...steps.map((text) => `  ${step(text)}`)]);
+}
+
+/** The worst first. */
+export function problemsOf(status: StatusView): ProblemView[] {
   const { isReady, isBalanced, journal, writers, departed } = status;
-  const blocks: string[][] = [];
-  if (journal.refusal !== undefined && !journal.isLow)
-    blocks.push([
-      `ingest: ${visible(journal.refusal)}; agents keep events in their spools`,
-      `  ${step('mend what is behind, see below; or change backlog.whenFull, backlog.bytesMax or journal.bytesMax in the config')}`,
-    ]);
-  else if (!isReady || journal.isLow)
-    blocks.push([
-      'ingest: the disk is full or fails, agents keep events in their spools',
-      `  ${step('fondaco doctor; the log of the proxy says why')}`,
-    ]);
-  if (!isBalanced) blocks.push(['the books do not balance: a bug, or a damaged store', `  ${step('fondaco ledger verify')}`]);
-  blocks.push(...lossBlocks(status));
-  for (const { name, dead } of departed)
-    blocks.push([
-      `${visible(name)}: ${plural(dead, 'dead letter')} of a writer that the config no longer has`,
-      `  ${step(`put it back to replay them, or fondaco dead-letter purge --all ${visible(name)}`)}`,
-    ]);
+  const problems: ProblemView[] = [];
+  const add = (says: string, todo: string): void => void problems.push({ says: [says], steps: [todo] });
+  if (journal.refusal !== undefined && !journal.isLow) {
+    const todo = 'mend what is behind, see below; or change backlog.whenFull, backlog.bytesMax or journal.bytesMax in the config';
+    add(`ingest: ${visible(journal.refusal)}; agents keep events in their spools`, todo);
+  } else if (!isReady || journal.isLow)
+    add('ingest: the disk is full or fails, agents keep events in their spools', 'fondaco doctor; the log of the proxy says why');
+  if (!isBalanced) add('the books do not balance: a bug, or a damaged store', 'fondaco ledger verify');
+  if (isLossNews(status)) addLosses(status, add);
+  for (const { name, dead } of departed) {
+    const todo = `put it back to replay them, or fondaco dead-letter purge --all ${visible(name)}`;
+    add(`${visible(name)}: ${plural(dead, 'dead letter')} of a writer that the config no longer has`, todo);
+  }
   const troubled = writers.filter(isTroubled).sort((a, b) => rank(a) - rank(b));
-  return [...blocks, ...troubled.map(writerBlock)];
+  return [...problems, ...troubled.map((writer) => ({ writer: writer.name, says: troubleLines(writer), steps: nextSteps(writer) }))];
 }
 
-/** What was lost, as long as it is news. */
-function lossBlocks(status: StatusView): string[][] {
-  if (!isLossNews(status)) return [];
-  const { lost, dropped, purged, unreported } = status;
+function addLosses({ lost, dropped, purged, unreported }: StatusView, add: (says: string, todo: string) => void): void {
   const unwanted = dropped - purged;
-  const blocks: string[][] = [];
-  if (lost > 0)
-    blocks.push([
-      `${plural(lost, 'event')} lost before the journal: the notices say which`,
-      `  ${step('fondaco event list --type fondaco.Loss')}`,
-    ]);
-  if (unwanted > 0)
-    blocks.push([
-      `${plural(unwanted, 'event')} that a writer will never get: the notices say which`,
-      `  ${step('fondaco ledger show; fondaco event list --type fondaco.Loss')}`,
-    ]);
-  if (unreported > 0) blocks.push([`${plural(unreported, 'recurrence')} that no summary counts`, `  ${step('fondaco ledger show')}`]);
-  return blocks;
-}
-
-function writerBlock(writer: WriterView): string[] {
-  return [...troubleLines(writer), ...nextSteps(writer).map((todo) => `  ${step(todo)}`)];
+  if (lost > 0) add(`${plural(lost, 'event')} lost before the journal: the notices say which`, 'fondaco event list --type fondaco.Loss');
+  if (unwanted > 0) {
+    const todo = 'fondaco ledger show; fondaco event list --type fondaco.Loss';
+    add(`${plural(unwanted, 'event')} that a writer will never get: the notices say which`, todo);
+  }
+  if (unreported > 0) add(`${plural(unreported, 'recurrence')} that no summary counts`, 'fondaco ledger show');
 }
 
 const RANKS = ['refused', 'suspended', 'paused', 'delivering', 'retrying'];

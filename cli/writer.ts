@@ -22,14 +22,18 @@ export function writerList(writers: readonly WriterView[], columns: number): str
 }
 
 const DONE = { pause: 'is paused, everything is kept for it', resume: 'is resumed; fondaco status tells how it goes' } as const;
+const NOTHING_TO_DO = {
+  pause: 'is paused already',
+  resume: 'needs no resuming: it is not paused, suspended, refused or retrying',
+} as const;
 
 /** Pauses or resumes. Rejects with exit code 64 and the names there are, where there is no writer of that name. */
 export async function changeWriter(change: 'pause' | 'resume', name: string, api: Api, isJson: boolean): Promise<void> {
   const answer = await withKnownWriters(api, name, () =>
-    askProxy<object>(api, `/v1/writers/${encodeURIComponent(name)}/${change}`, { method: 'POST' }),
+    askProxy<{ isChanged?: boolean }>(api, `/v1/writers/${encodeURIComponent(name)}/${change}`, { method: 'POST' }),
   );
   if (isJson) printJson(answer);
-  else print(`writer ${visible(name)} ${DONE[change]}`);
+  else print(`writer ${visible(name)} ${(answer.isChanged === false ? NOTHING_TO_DO : DONE)[change]}`);
 }
 
 /** Asks about a writer; where there is none of that name, says which there are and exits 64. */

@@ -195,7 +195,7 @@ export class Dispatcher {
 
   /** Adds a loss to the commit; it will be announced. */
   lose(draft: Draft, origin: LossOrigin, cause: LostRange['cause'], range: readonly [number, number]): void {
-    this.#losses.add(draft, origin, cause, range, this.clock.now());
+    this.#losses.add(draft, origin, { cause, range, now: this.clock.now() });
     this.#bell.ring();
   }
 

@@ -1,6 +1,7 @@
 /** The row `feed:<writer>`: everything a feed knows that must outlive the process. */
 import type { FondacoError } from '../core/errors.ts';
 import { perLane, type Lane, type PerLane } from '../core/lane.ts';
+import { formatMs } from '../core/time.ts';
 import { uuidV7 } from '../core/uuid.ts';
 import type { Counts } from './counts.ts';
 import type { Filter } from './filter.ts';
@@ -33,6 +34,13 @@ export interface FeedError {
   readonly answer?: string;
   /** Wall clock, ms. */
   readonly at: number;
+}
+
+/** As it is shown: `at` is RFC 3339, like every time. */
+export type ShownError = Omit<FeedError, 'at'> & { readonly at: string };
+
+export function shownError(error: FeedError): ShownError {
+  return { ...error, at: formatMs(error.at) };
 }
 
 /** Failed attempts in a row, and the wait after the last one. */

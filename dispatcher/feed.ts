@@ -16,7 +16,7 @@ import type { Delivery, Writer } from '../core/writer.ts';
 import { attemptWrite } from './attempt.ts';
 import { roomFor, type DeadLetterLimits } from './dead-letters.ts';
 import type { Dispatcher } from './dispatcher.ts';
-import { FEED_PREFIX, newFeedRow, type FeedError, type FeedRow } from './feed-row.ts';
+import { FEED_PREFIX, newFeedRow, type FeedRow, shownError, type ShownError } from './feed-row.ts';
 import { pause, release, resume } from './feed-state.ts';
 import { isSameFilter, type Filter } from './filter.ts';
 import { LaneFeed } from './lane-feed.ts';
@@ -68,7 +68,7 @@ export interface FeedStatus {
   /** When it was resumed, as long as nothing was delivered since; RFC 3339. */
   readonly resumedAt?: string;
   readonly lanes: PerLane<LaneStatus>;
-  readonly lastError?: FeedError;
+  readonly lastError?: ShownError;
 }
 
 export interface LaneStatus {
@@ -195,7 +195,7 @@ export class Feed {
       ...(paused && { pausedSince: formatMs(paused.since) }),
       ...(resumedAt !== undefined && { resumedAt: formatMs(resumedAt) }),
       lanes: perLane((lane) => this.lanes[lane].status()),
-      ...(row.lastError && { lastError: row.lastError }),
+      ...(row.lastError && { lastError: shownError(row.lastError) }),
     };
   }
 

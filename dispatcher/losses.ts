@@ -33,6 +33,13 @@ export interface Loss {
 /** More ranges than this in one row do not come from one fault; the rest is counted and the row says so by its count. */
 const RANGES_MAX = 1000;
 
+/** What is lost, first and last, and when that was found, wall clock in ms. */
+interface Lost {
+  readonly cause: LossCause;
+  readonly range: readonly [number, number];
+  readonly now: number;
+}
+
 export class Losses {
   #rows = new Map<string, Loss>();
   #counts!: Counts;
@@ -48,8 +55,8 @@ export class Losses {
     return this.#rows.size === 0;
   }
 
-  /** What a person gave up is counted apart from what nobody wanted. `now`: wall clock, ms. */
-  add(draft: Draft, origin: LossOrigin, cause: LossCause, [first, last]: readonly [number, number], now: number): void {
+  /** What a person gave up is counted apart from what nobody wanted. */
+  add(draft: Draft, origin: LossOrigin, { cause, range: [first, last], now }: Lost): void {
     if (cause === 'purged') this.#counts.purged += last - first + 1;
     else if (cause !== 'rejected') this.#counts.lostAt = now;
     draft.put(LEDGER_ROW, () => this.#counts);

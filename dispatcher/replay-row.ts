@@ -2,7 +2,7 @@
 import { perLane, type Lane, type PerLane } from '../core/lane.ts';
 import { formatMs } from '../core/time.ts';
 import { uuidV7 } from '../core/uuid.ts';
-import type { FeedError, RetryState } from './feed-row.ts';
+import { type FeedError, type RetryState, shownError, type ShownError } from './feed-row.ts';
 
 export const REPLAY_PREFIX = 'replay:';
 
@@ -51,7 +51,7 @@ export interface ReplayStatus {
   readonly endedAt?: string;
   /** Failed attempts in a row. */
   readonly attempts: number;
-  readonly lastError?: FeedError;
+  readonly lastError?: ShownError;
 }
 
 export function newReplayRow(
@@ -77,6 +77,6 @@ export function replayStatus(writer: string, row: ReplayRow, isWaiting: boolean)
     startedAt: formatMs(startedAt),
     ...(endedAt !== undefined && { endedAt: formatMs(endedAt) }),
     attempts,
-    ...(lastError && { lastError }),
+    ...(lastError && { lastError: shownError(lastError) }),
   };
 }

@@ -15,7 +15,7 @@ export function addDeadLetter(to: Command): void {
 function addList(noun: Command): void {
   const list = noun
     .command('list', { isDefault: true })
-    .description('oldest first, with the reason; and the replays that are under way')
+    .description('by writer and lane, each from the oldest on, with the reason; and the replays that are under way')
     .argument('[writer]', 'only those of this writer')
     .option('-n, --limit <number>', 'how many, 1 to 1000', wholeNumber(1, 1000), 50)
     .option('--after <id>', 'those behind this one: where the page before ended');
@@ -42,11 +42,8 @@ function addShow(noun: Command): void {
 }
 
 function addReplay(noun: Command): void {
-  const replay = noun
-    .command('replay')
+  const replay = withChoice(noun.command('replay'))
     .description('deliver dead letters again, and wait for it; exits 1 if some died again')
-    .argument('[ids...]', 'writer/lane/position, as in the list; with --all names of writers')
-    .option('--all', 'all that there are now: of the writers named, or of every writer')
     .option('--detach', 'do not wait');
   withExamples(
     withApiAndJson(replay),
@@ -59,11 +56,8 @@ function addReplay(noun: Command): void {
 }
 
 function addPurge(noun: Command): void {
-  const purge = noun
-    .command('purge')
+  const purge = withChoice(noun.command('purge'))
     .description('destroy dead letters, after asking: they will never be delivered, and count as dropped')
-    .argument('[ids...]', 'writer/lane/position, as in the list; with --all names of writers')
-    .option('--all', 'all that there are now: of the writers named, or of every writer')
     .option('-y, --yes', 'do not ask');
   withExamples(withApiAndJson(purge), 'fondaco dead-letter purge ops/normal/17', 'fondaco dead-letter purge --all ops --yes').action(
     async (given: string[], flags: ApiFlags & PurgeFlags) => {
@@ -71,4 +65,11 @@ function addPurge(noun: Command): void {
       await purgeDeadLetters(apiOf(flags), given, flags);
     },
   );
+}
+
+/** Which dead letters: by their ids, or all of writers. */
+function withChoice(verb: Command): Command {
+  return verb
+    .argument('[ids...]', 'writer/lane/position, as in the list; with --all names of writers')
+    .option('--all', 'all that there are now: of the writers named, or of every writer');
 }

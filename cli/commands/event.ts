@@ -5,7 +5,7 @@ import { addNoun, apiOf, defaultVerb, withApiAndJson, withExamples, type ApiFlag
 
 export function addEvent(to: Command): void {
   const event = addNoun(to, 'event', 'what is in the journal, delivered events included as long as they are kept');
-  const list = defaultVerb(event, 'list').description('newest first');
+  const list = defaultVerb(event, 'list').description('what was received last comes first; the time shown is when it happened');
   for (const option of eventFilters) list.addOption(option);
   list
     .option('--since <time>', 'received since then: 2026-11-22T08:00:00Z, or how long ago: 90s, 15m, 2h, 7d', moment)

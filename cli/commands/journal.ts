@@ -2,6 +2,11 @@ import { Option, type Command } from 'commander';
 import type { JournalFlags } from '../journal.ts';
 import { addNoun, defaultVerb, withExamples } from './options.ts';
 
+const EXPORT = `
+A line is an event as fondaco event show --json has it, with its place in the journal: for looking into it, and for other
+programs. --for-record is for recording them once more, at a proxy that never had them: summaries and the proxy's own events
+are left out, recurrences come one by one. They get new ids there; where they were delivered already they come again.`;
+
 export function addJournal(to: Command): void {
   const journal = addNoun(to, 'journal', 'the store of a stopped proxy');
   const check = withData(defaultVerb(journal, 'check'))
@@ -21,8 +26,15 @@ export function addJournal(to: Command): void {
   });
   const out = withData(journal.command('export'))
     .description('write every event that can be read as NDJSON; they stay in the journal')
-    .option('-o, --out <file>', 'a new file (default: stdout)');
-  withExamples(out, 'fondaco journal export --data /var/lib/fondaco --out events.ndjson').action(async (flags: JournalFlags) => {
+    .option('-o, --out <file>', 'a new file (default: stdout)')
+    .option('--for-record', 'only the events of agents, in the form that fondaco record --file takes')
+    .addHelpText('after', EXPORT);
+  withExamples(
+    out,
+    'fondaco journal export --data /var/lib/fondaco --out events.ndjson',
+    'fondaco journal export --data /mnt/old/fondaco --for-record --out again.ndjson',
+    'fondaco record --file again.ndjson',
+  ).action(async (flags: JournalFlags) => {
     const { exportJournal } = await import('../journal.ts');
     await exportJournal(flags);
   });

@@ -11,7 +11,7 @@ export function addLedger(to: Command): void {
     },
   );
   const verify = ledger.command('verify').description('add the counts up again and show every sum; exits 1 if one is wrong');
-  withExamples(withApiAndJson(verify), 'fondaco ledger verify', 'fondaco ledger verify --json | jq .isRight').action(
+  withExamples(withApiAndJson(verify), 'fondaco ledger verify', 'fondaco ledger verify --json | jq .isGood').action(
     async (flags: ApiFlags) => {
       const { verifyLedger } = await import('../ledger-verify.ts');
       await verifyLedger(apiOf(flags), flags.json === true);

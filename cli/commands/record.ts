@@ -36,13 +36,19 @@ export function addRecord(to: Command): void {
     .option('--component <name>', 'the component it is about', 'cli')
     .option('-f, --file <file>', 'NDJSON, one event a line; - for stdin')
     .option('-p, --proxy <address>', 'host:port or unix:/path (default: FONDACO_PROXY, then 127.0.0.1:7070)')
-    .option('--spool <directory>', 'where events are kept while no proxy answers')
+    .option(
+      '--spool <directory>',
+      'where events are kept while no proxy answers; then FONDACO_SPOOL_DIR, $STATE_DIRECTORY/spool, $XDG_STATE_HOME/fondaco/spool',
+    )
     .option('--no-spool', 'keep nothing on this machine')
     .option('--json', "print the recorder's ledger")
     .addHelpText(
       'after',
       `
-A bad line is named on stderr (file:line: reason) and passed over; then the exit code is 65. Without a proxy events are kept in
+A line of NDJSON has type and severity, and what else there is to say:
+  {"type": "disk.Full", "severity": "error", "message": "/var is full", "time": "2026-11-22T08:00:00Z",
+   "object": {"kind": "Disk", "name": "sda1"}, "attributes": {"percent": 100}, "source": {"node": "n2", "component": "agent"}}
+(on one line); also traceparent and dedupKey. A bad line is named on stderr (file:line: reason) and passed over; then the exit code is 65. Without a proxy events are kept in
 the spool, and sent by the next recorder of the same component.
 
 Examples:

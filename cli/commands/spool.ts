@@ -19,9 +19,8 @@ export function addSpool(to: Command): void {
   const check = spool
     .command('check')
     .description('read every event of stopped lives, change nothing, and name what is damaged; exits 1 if anything is')
-    .argument('[life|directory]', 'a life by its name, or all below a directory (default: the spool directory)')
-    .option('--spool <directory>', `the spool directory; ${DEFAULT}`)
     .option('--json', 'as JSON');
+  withLives(check);
   withExamples(check, 'fondaco spool check', 'fondaco spool check 0199e0c4-4f3a-7cc1-9d0e-5a1f0c2b7e11').action(
     async (what: string | undefined, flags: { spool?: string; json?: boolean }) => {
       const { checkSpool } = await import('../spool.ts');
@@ -31,15 +30,24 @@ export function addSpool(to: Command): void {
   const out = spool
     .command('export')
     .description('write the events that wait as NDJSON, as fondaco record --file takes it; they stay in the spool')
-    .argument('<life|directory>', 'a life by its name, or all below a directory')
-    .option('--spool <directory>', `the spool directory; ${DEFAULT}`)
     .option('-o, --out <file>', 'a new file (default: stdout)');
+  withLives(out);
   withExamples(
     out,
     'fondaco spool export 0199e0c4-4f3a-7cc1-9d0e-5a1f0c2b7e11 --out events.ndjson',
     'fondaco record --file events.ndjson',
-  ).action(async (what: string, flags: { spool?: string; out?: string }) => {
+  ).action(async (what: string | undefined, flags: { spool?: string; out?: string }) => {
     const { exportSpool } = await import('../spool.ts');
     await exportSpool(what, flags);
   });
+}
+
+/** Which lives. */
+function withLives(verb: Command): Command {
+  return verb
+    .argument(
+      '[life|component|directory]',
+      'a life or all of a component, as in the list; or all below a directory (default: all that there are)',
+    )
+    .option('--spool <directory>', `the spool directory; ${DEFAULT}`);
 }

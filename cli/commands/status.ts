@@ -20,7 +20,7 @@ export function addStatus(to: Command): void {
     withApiAndJson(status).addHelpText('after', MEANING),
     'fondaco status',
     'fondaco status --watch',
-    'fondaco status --json | jq .writers',
+    'fondaco status --json | jq .problems',
   ).action(async (flags: ApiFlags & { watch?: boolean }, command: Command) => {
     if (flags.watch === true && flags.json === true) command.error('error: --watch and --json exclude each other');
     const { showStatus, watchStatus } = await import('../status.ts');

@@ -47,7 +47,7 @@ async function find(history: History, id: string): Promise<HistoryItem> {
   if ('item' in found) return found.item;
   const { looked, isAll } = found;
   const shown = JSON.stringify(id.length > 60 ? `${id.slice(0, 60)}…` : id);
-  const where = looked.length === 0 ? 'nothing was there to look at' : `looked at ${looked.map(shownPositions).join(', ')}`;
+  const where = looked.length === 0 ? 'no id of this journal looks like that' : `looked at ${looked.map(shownPositions).join(', ')}`;
   const end = isAll ? '' : '; it may be elsewhere: ask for it with GET /v1/events and since';
   throw new HttpError(404, `there is no event ${shown} in the journal, or no longer: ${where}${end}`, { field: 'id' });
 }

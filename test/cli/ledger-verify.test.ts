@@ -53,8 +53,8 @@ every count is right`,
 
   it('shows of what was counted what is wrong, and what could not be counted', () => {
     const checks = [
-      { check: 'counted', isRight: true, message: 'normal: damaged entries: 0' },
-      { check: 'counted', isRight: false, message: 'ops/normal: dead letters: the books say 1, there are 2' },
+      { check: 'counted', isGood: true, message: 'normal: damaged entries: 0' },
+      { check: 'counted', isGood: false, message: 'ops/normal: dead letters: the books say 1, there are 2' },
     ];
     const screen = verifyScreen(ledgerChecks(ledger(right)), {
       checks,
@@ -75,7 +75,7 @@ every count is right`,
   for (const [what, books, says] of wrong) {
     it(`finds ${what}, even where the proxy says that all is well`, () => {
       const checks = ledgerChecks(books);
-      assert.isTrue(checks.some(({ isRight }) => !isRight));
+      assert.isTrue(checks.some(({ isGood }) => !isGood));
       assert.include(verifyScreen(checks), says);
       assert.match(verifyScreen(checks), /wrong: a bug or a damaged store/);
     });

@@ -72,6 +72,12 @@ describe('the tree of verbs', () => {
       const { err, exitCode } = await read(args);
       assert.isAbove(exitCode ?? 0, 0);
       assert.include(err, says);
+      assert.match(err, /^fondaco: /);
     });
   }
+
+  it('leads from a mistake to the help of that verb', async () => {
+    assert.include((await read(['stats'])).err, '(fondaco --help lists what there is)');
+    assert.include((await read(['dead-letters', 'replay', '--al'])).err, '(fondaco dead-letter replay --help lists what there is)');
+  });
 });

@@ -47,7 +47,7 @@ const full = writer('ops', { state: 'refused', dead: 10_000, isFull: true });
 const failing = {
   state: 'retrying',
   lanes: { urgent: lane, normal: { ...lane, pending: 1234, oldestAgeMs: 303_000, attempts: 3, nextAttemptInMs: 4100 } },
-  lastError: { message: '[UNAVAILABLE] http://ops/events answered 503', status: '503', answer: 'down \u001b[2J for\nnow', at: 0 },
+  lastError: { message: '[UNAVAILABLE] http://ops/events answered 503', status: '503', answer: 'down \u001b[2J for\nnow', at: '' },
 };
 
 describe('status screen', () => {
@@ -152,7 +152,7 @@ ops     delivering       0       0       -     0      -     -`,
 
   it('cuts nothing off a terminal', () => {
     const answer = 'x'.repeat(190);
-    const writers = [writer('n'.repeat(63), { ...failing, lastError: { message: 'm', answer, at: 0 } })];
+    const writers = [writer('n'.repeat(63), { ...failing, lastError: { message: 'm', answer, at: '' } })];
     const screen = statusScreen(status({ writers }));
     assert.include(screen, answer);
     assert.include(screen, 'n'.repeat(63));

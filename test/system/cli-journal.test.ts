@@ -1,6 +1,7 @@
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { parseEvent } from '../../core/event-input.ts';
 import { Child, ProxyProcess, type Run } from '../support/processes.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
@@ -64,13 +65,22 @@ describe('fondaco journal', function () {
     const events = (await readFile(out, 'utf8'))
       .trim()
       .split('\n')
-      .map((line) => JSON.parse(line) as { lane: string; attributes: { n: number } });
+      .map((line) => JSON.parse(line) as { lane: string; message: string; attributes: { n: number } });
     expect(events).to.have.length(3000);
     const normal = events.filter(({ lane }) => lane === 'normal').map(({ attributes }) => attributes.n);
     expect(normal).to.deep.equal([...normal].sort((a, b) => a - b));
     const compacted = await run('compact', '--json');
     expect(JSON.parse(compacted.stdout)).to.have.property('bytesAfter');
     expect((await run('export', '--out', out)).code, 'never over a file').to.equal(64);
+    const input = (await run('export', '--for-record')).stdout.trim().split('\n');
+    const defaults = { node: 'n', component: 'c' };
+    const again = input.map((line) => parseEvent(line, defaults, 0).message).sort(); // in the form that record takes
+    expect(again).to.deep.equal(events.map(({ message }) => message).sort());
+    const none = await Child.cli('journal', 'check', '--data', join(folder.path, 'none')).ended;
+    expect([none.code, none.stderr]).to.deep.equal([
+      66,
+      `fondaco: there is no journal in ${join(folder.path, 'none', 'journal')}: --data names the data directory of a proxy\n`,
+    ]);
   });
 
   it('names what is damaged, exports the rest, repairs, and then all is said', async () => {

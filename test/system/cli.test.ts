@@ -339,7 +339,7 @@ ${more}`,
       assert.include(status.stderr, 'no proxy answers at http://127.0.0.1:1: connection refused');
       assert.equal(ledger.code, 69);
       assert.include(ledger.stderr, 'there is no such socket');
-      assert.equal((await run(['status', '--api', 'ftp://x'])).code, 78);
+      assert.equal((await run(['status', '--api', 'ftp://x'])).code, 64);
       const wrong = await run(['status', '--api', subscriber.url]);
       assert.equal(wrong.code, 69);
       assert.include(wrong.stderr, 'is that a proxy?');

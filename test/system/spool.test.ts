@@ -45,7 +45,8 @@ describe('fondaco spool', function () {
     const before = files();
     const { code, stdout } = await run('list', '--json');
     assert.strictEqual(code, 0);
-    const [first, second] = JSON.parse(stdout) as Record<string, unknown>[];
+    const { lives } = JSON.parse(stdout) as { lives: Record<string, unknown>[] };
+    const [first, second] = lives;
     assert.deepInclude(first, { component: 'a b', life, waiting: { urgent: 1, normal: 20 }, oldest: '2026-11-22T08:00:00.123456789Z' });
     assert.isAbove(first!.bytes as number, 500);
     assert.include(second!.inUse, `recorder alive, process ${process.pid}`);
@@ -59,9 +60,12 @@ describe('fondaco spool', function () {
   it('says that nothing waits, and refuses a directory that is none', async () => {
     assert.include((await run('list')).stdout, 'nothing waits in');
     const { code, stderr } = await run('list', join(kit.directory, 'no-such'));
-    assert.strictEqual(code, 78);
-    assert.match(stderr, /no-such must be a readable directory, got ENOENT/);
+    assert.strictEqual(code, 66);
+    assert.match(stderr, /there is no directory .*no-such: fondaco spool list shows what there is/);
     assert.strictEqual((await run('check', '0199e0c4-4f3a-7cc1-9d0e-5a1f0c2b7e11')).code, 64);
+    const never = await fondaco(['spool'], { cwd: kit.directory, env: { FONDACO_SPOOL_DIR: join(kit.directory, 'never') } });
+    assert.strictEqual(never.code, 0, never.stderr);
+    assert.match(never.stdout, /^nothing waits in .*never \(which is made when something has to\)\n$/);
   });
 
   it('refuses a life whose owner is alive, naming it', async () => {
@@ -94,8 +98,9 @@ describe('fondaco spool', function () {
     assert.strictEqual(code, 1);
     assert.match(stdout, /DAMAGED/);
     assert.isTrue(readFileSync(log).equals(bytes));
-    const [json] = JSON.parse((await run('check', '--json')).stdout) as { damages: { what: string }[] }[];
-    assert.isAbove(json!.damages.length, 0);
+    const { isWhole, lives } = JSON.parse((await run('check', '--json')).stdout) as { isWhole: boolean; lives: { damages: object[] }[] };
+    assert.isFalse(isWhole);
+    assert.isAbove(lives[0]!.damages.length, 0);
   });
 
   it('exports what waits in a form that record takes, with every field as it was', async () => {
@@ -103,9 +108,9 @@ describe('fondaco spool', function () {
     const out = join(kit.directory, 'out.ndjson');
     const { code, stderr } = await run('export', life, '--out', out);
     assert.strictEqual(code, 0);
-    assert.match(stderr, /exported 151 events to .*; they are still in the spool/);
+    assert.match(stderr, /exported 151 events to .*; still in the spool/);
     assert.strictEqual((await run('export', life, '--out', out)).code, 64, 'nothing is overwritten');
-    assert.strictEqual((await run('export', life)).stdout, readFileSync(out, 'utf8'));
+    assert.strictEqual((await run('export', 'cmd')).stdout, readFileSync(out, 'utf8'), 'by its component');
 
     const proxy = await kit.proxy();
     const recorded = await fondaco(['record', '--file', out, '--proxy', proxy.address, '--no-spool', '--json'], { cwd: kit.directory });
