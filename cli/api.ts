@@ -186,7 +186,10 @@ function unreachable({ url, tls }: Api, thrown: unknown): FondacoError {
   if (isCut && url.startsWith('http:')) {
     return problem(`${none}: the connection was closed`, 'Is it https:// instead of http://? --ca FILE or FONDACO_CA names the CA.');
   }
-  return problem(`${none}: ${reason(error, code)}`, 'Is it running (fondaco proxy)? --api URL or FONDACO_API says where.');
+  return problem(
+    `${none}: ${reason(error, code)}`,
+    'Is it running (fondaco proxy)? --api URL or FONDACO_API says where; fondaco doctor looks where its config says.',
+  );
 }
 
 /** OpenSSL's X509_V_ERR_*, as Node names them, and the name that does not match. */
