@@ -1,23 +1,16 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { Clock } from '../core/clock.ts';
-
-/** At most one line about callers that were not let in, however many there are, in this time, ms. */
-const QUIET_MS = 60_000;
+import type { Refusals } from './refusals.ts';
 
 export interface GateParts {
   /** `listen.token`; without one everybody is let in. */
   readonly token: string | undefined;
-  readonly clock: Clock;
-  /** Told that callers were not let in: how many since the last time, and where the last one came from. */
-  readonly onRefused: (refused: number, from: string) => void;
+  readonly refusals: Refusals;
 }
 
 /** Lets callers of both listeners in who know the token. */
 export class Gate {
   readonly #parts: GateParts;
   readonly #digest: Buffer | undefined;
-  #refused = 0;
-  #quietUntil = Number.NEGATIVE_INFINITY;
 
   constructor(parts: GateParts) {
     this.#parts = parts;
@@ -36,20 +29,11 @@ export class Gate {
     if (!this.#digest) return undefined;
     const [, given] = /^Bearer +([^ ]+) *$/i.exec(authorization ?? '') ?? [];
     if (given !== undefined && timingSafeEqual(digest(given), this.#digest)) return undefined;
-    this.#count(from);
+    this.#parts.refusals.count(from);
     if (authorization === undefined) return 'a token is wanted, as authorization: Bearer <token>, got none';
     return given === undefined
       ? 'a token is wanted, as authorization: Bearer <token>, got another form'
       : 'the token is not that of this proxy';
-  }
-
-  #count(from: string): void {
-    const now = this.#parts.clock.monotonic();
-    this.#refused++;
-    if (now < this.#quietUntil) return;
-    this.#parts.onRefused(this.#refused, from);
-    this.#refused = 0;
-    this.#quietUntil = now + QUIET_MS;
   }
 }
 

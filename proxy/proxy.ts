@@ -32,6 +32,7 @@ import { writerRoutes } from './http/writer-routes.ts';
 import { GrpcInput } from './inputs/grpc.ts';
 import { HttpInput } from './inputs/http.ts';
 import { LateWriter } from './late-writer.ts';
+import { Refusals } from './refusals.ts';
 import { statusSource } from './status.ts';
 import { writerKind, type WriterParts } from './writers.ts';
 import { makeDirectory } from '../journal/make-directory.ts';
@@ -109,9 +110,9 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
   const identity = { site: config.site, node: hostname(), data: config.data };
   const httpInput = new HttpInput({ accept, journal: journal.id, refusal: () => dispatcher.refusal, clock, node: hostname(), urgent });
   const { tls, token } = config.listen;
-  const onRefused = (refused: number, from: string): void =>
-    logger.warn({ refused, last: from }, 'calls without the token of this proxy were refused');
-  const access = { tls, gate: new Gate({ token, clock, onRefused }) };
+  const turnedAway = (what: string): Refusals => new Refusals(clock, (refused, last, why) => logger.warn({ refused, last, why }, what));
+  const gate = new Gate({ token, refusals: turnedAway('calls without the token of this proxy were refused') });
+  const access = { tls, gate, refusals: turnedAway('connections were refused') };
   const http = await HttpSurface.open({
     address: config.listen.http,
     ...access,

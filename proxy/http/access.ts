@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Gate } from '../gate.ts';
 import type { ListenTls } from '../listen-tls.ts';
 import { HttpError } from './http-error.ts';
+import { HOST_IS_OURS } from './protocol.ts';
 
 /** Whoever asks whether a proxy lives need not know its token. */
 const OPEN = new Set(['/healthz', '/readyz']);
@@ -16,7 +17,13 @@ const HANDSHAKE_MS = 10_000;
 export function httpsOptions(tls: ListenTls | undefined): ServerOptions | null {
   if (!tls) return null;
   const { cert, key, clientCa } = tls;
-  return { cert, key, handshakeTimeout: HANDSHAKE_MS, ...(clientCa && { ca: clientCa, requestCert: true, rejectUnauthorized: true }) };
+  return {
+    ...HOST_IS_OURS,
+    cert,
+    key,
+    handshakeTimeout: HANDSHAKE_MS,
+    ...(clientCa && { ca: clientCa, requestCert: true, rejectUnauthorized: true }),
+  };
 }
 
 /**

@@ -26,7 +26,7 @@ import { readLetter } from '../../dispatcher/replay-letters.ts';
 import { deadLetterJson } from './dead-letter-view.ts';
 import { HttpError } from './http-error.ts';
 import type { Routes } from './server.ts';
-import { feedOf, noWriter } from './writer-routes.ts';
+import { feedOf, noBody, noWriter } from './writer-routes.ts';
 
 export interface DeadLetterParts {
   readonly dispatcher: Dispatcher;
@@ -77,7 +77,8 @@ export function deadLetterRoutes({ dispatcher, feeds }: DeadLetterParts): Routes
     app.get('/v1/replays', async () =>
       journal.commit(() => ({ replays: feeds.map((feed) => feed.replay.status()).filter((replay) => replay !== undefined) })),
     );
-    app.post<{ Params: { writer: string } }>('/v1/replays/:writer/stop', async ({ params }) => {
+    app.post<{ Params: { writer: string } }>('/v1/replays/:writer/stop', async ({ params, body }) => {
+      noBody(body);
       const { replay } = feedOf(feeds, params.writer);
       const isChanged = await replay.stop();
       const status = replay.status();

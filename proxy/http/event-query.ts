@@ -23,7 +23,7 @@ export function parametersOf(query: unknown, allowed: readonly string[]): Readon
   const parameters: Record<string, string> = {};
   for (const [name, value] of Object.entries(query as Record<string, string | string[]>)) {
     if (!allowed.includes(name)) throw bad(name.slice(0, 60), `unknown parameter, expected any of ${allowed.join(', ')}, got`, name);
-    if (typeof value !== 'string') throw bad(name, `${name} must be given once, got it`, `${value.length} times`);
+    if (typeof value !== 'string') throw new HttpError(400, `${name} must be given once, got it ${value.length} times`, { field: name });
     parameters[name] = value;
   }
   return parameters;
@@ -39,6 +39,8 @@ export function eventQuery(parameters: Readonly<Record<string, string>>): EventQ
   if (lane !== undefined && !LANES.includes(lane as Lane)) throw bad('lane', `lane must be one of ${LANES.join(', ')}, got`, lane);
   const lowest = minSeverity === undefined ? 0 : SEVERITY_NUMBER[minSeverity as Severity];
   const [since, until] = [timeOf(parameters, 'since'), timeOf(parameters, 'until')];
+  if (since !== undefined && until !== undefined && since > until)
+    throw bad('since', `since must not be after until, which is ${parameters.until}, got`, parameters.since!);
   return {
     wants: (event) =>
       SEVERITY_NUMBER[event.severity] >= lowest &&

@@ -22,11 +22,15 @@ const CODES = {
   409: 'CONFLICT',
   413: 'TOO_LARGE',
   415: 'UNSUPPORTED_MEDIA_TYPE',
+  417: 'EXPECTATION_FAILED',
   431: 'TOO_LARGE',
   500: 'INTERNAL',
   503: 'UNAVAILABLE',
   507: 'FULL',
 } as const;
+
+/** Of a name or id in a path, in characters; what is longer is none. */
+export const NAME_CHARS_MAX = 1024;
 
 export type HttpStatus = keyof typeof CODES;
 
@@ -52,7 +56,7 @@ export class HttpError extends Error {
 }
 
 /** The answer to whatever was thrown; 500 for what is not the request's fault and not one of the journal's states. */
-export function httpErrorOf(thrown: unknown): HttpError {
+export function httpErrorOf(thrown: unknown, request?: Asked): HttpError {
   if (thrown instanceof HttpError) return thrown;
   const error = asError(thrown);
   if (isFondacoError(error)) {
@@ -63,8 +67,34 @@ export function httpErrorOf(thrown: unknown): HttpError {
     if (error.code === 'REJECTED') return new HttpError(400, text, { cause: error });
     return new HttpError(500, text, { cause: error });
   }
-  // The framework's own errors bear a status: a body that is no JSON, a type that it does not read, an address that is none.
+  // The framework's own errors bear a status and a code: a type that it does not read, an address that is none.
+  const ours = 'code' in error && frameworkError(String(error.code), request);
+  if (ours) return ours;
   const status = 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : 500;
   if (status >= 500) return new HttpError(500, error.message, { cause: error });
   return new HttpError(status in CODES ? (status as HttpStatus) : 400, error.message, { cause: error });
+}
+
+/** What of a request the framework's errors leave out. */
+export interface Asked {
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly routeOptions: { readonly bodyLimit?: number | undefined };
+}
+
+/** The framework's errors that people meet, in words of ours: what must be, and what it got. */
+function frameworkError(code: string, request: Asked | undefined): HttpError | undefined {
+  if (code === 'FST_ERR_BAD_URL') return new HttpError(400, 'the path must be percent-encoded UTF-8, got another', { field: 'path' });
+  if (code === 'FST_ERR_MAX_PARAM_LENGTH')
+    return new HttpError(400, `a name in the path must be at most ${NAME_CHARS_MAX} characters, got a longer one`, { field: 'path' });
+  if (code === 'FST_ERR_CTP_INVALID_CONTENT_LENGTH')
+    return new HttpError(400, 'body must be as long as content-length says, got another length', { field: 'body' });
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
+    const got = request?.headers['content-type'];
+    const shown = typeof got === 'string' ? JSON.stringify(got.slice(0, 60)) : 'none';
+    return new HttpError(415, `content-type must be application/json, got ${shown}`, { field: 'content-type' });
+  }
+  if (code !== 'FST_ERR_CTP_BODY_TOO_LARGE') return undefined;
+  const length = request?.headers['content-length'];
+  const got = typeof length === 'string' ? length : 'more';
+  return new HttpError(413, `body must be at most ${request?.routeOptions.bodyLimit} bytes, got ${got}`, { field: 'body' });
 }

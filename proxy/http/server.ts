@@ -5,19 +5,22 @@
  *
  * What holds for all routes is a hook in `buildApp`, before the routes: so it holds for unknown paths, too.
  */
-import fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { clearSocket, isLocal, listenError, type ListenAddress } from '../address.ts';
 import type { Gate } from '../gate.ts';
 import type { ListenTls } from '../listen-tls.ts';
+import { boundListener, type ListenerLimits } from '../listeners.ts';
 import { addGate, addOriginCheck, httpsOptions } from './access.ts';
 import type { HttpError } from './http-error.ts';
-import { httpErrorOf } from './http-error.ts';
+import { httpErrorOf, NAME_CHARS_MAX } from './http-error.ts';
+import { addJsonBodies } from './json-body.ts';
 import { KnownPaths } from './known-paths.ts';
+import { addProtocol, answerClientError, HOST_IS_OURS, serversOf } from './protocol.ts';
 
 /** Adds routes to the surface. */
 export type Routes = (app: FastifyInstance) => void;
 
-export interface HttpSurfaceOptions {
+export interface HttpSurfaceOptions extends ListenerLimits {
   readonly address: ListenAddress;
   readonly tls?: ListenTls | undefined;
   /** Asked for every request but those of health. */
@@ -29,6 +32,8 @@ export interface HttpSurfaceOptions {
 
 /** Of a request's body, where its route names no other limit. */
 const BODY_BYTES_MAX = 64 * 1024;
+/** Beside `https`, where fastify's types do not expect it. */
+const PLAIN: object = { http: HOST_IS_OURS };
 /** From a request's first byte to its last. */
 const REQUEST_MS = 30_000;
 
@@ -48,6 +53,7 @@ export class HttpSurface {
       await app.close();
       throw listenError(address, error);
     }
+    boundListener(serversOf(app), options);
     const bound = app.server.address();
     return new HttpSurface(
       app,
@@ -71,26 +77,30 @@ export class HttpSurface {
 }
 
 function buildApp({ address, tls, gate, routes, onProblem }: HttpSurfaceOptions): FastifyInstance {
-  const answer = (thrown: unknown, reply: FastifyReply): FastifyReply => {
-    const error = httpErrorOf(thrown);
+  const answer = (thrown: unknown, reply: FastifyReply, request?: FastifyRequest): FastifyReply => {
+    const error = httpErrorOf(thrown, request);
     if (error.status === 500) onProblem(error.cause instanceof Error ? error.cause : error);
     return sendError(reply, error);
   };
   const app = fastify({
     https: httpsOptions(tls),
+    ...PLAIN, // where there is no TLS
     logger: false,
     forceCloseConnections: true,
     bodyLimit: BODY_BYTES_MAX,
     requestTimeout: REQUEST_MS,
     // A parameter is some name or id; the router answers longer ones with 414 or 404 of its own otherwise.
-    routerOptions: { maxParamLength: 1024 },
+    routerOptions: { maxParamLength: NAME_CHARS_MAX },
+    clientErrorHandler: answerClientError,
     frameworkErrors: (error, _request, reply) => void answer(error, reply as unknown as FastifyReply),
   });
   const paths = new KnownPaths();
   app.addHook('onRoute', ({ method, url }) => paths.add(url, [method].flat()));
+  addProtocol(app);
+  addJsonBodies(app);
   addOriginCheck(app, isLocal(address) && gate?.wantsToken !== true);
   if (gate) addGate(app, gate);
-  app.setErrorHandler((thrown, _request, reply) => answer(thrown, reply));
+  app.setErrorHandler((thrown, request, reply) => answer(thrown, reply, request));
   app.setNotFoundHandler((request, reply) => {
     const { error, allow } = paths.notFound(request.method, request.url);
     if (allow !== undefined) reply.header('allow', allow);
@@ -103,5 +113,6 @@ function buildApp({ address, tls, gate, routes, onProblem }: HttpSurfaceOptions)
 function sendError(reply: FastifyReply, error: HttpError): FastifyReply {
   const { retryAfterMs } = error.facts;
   if (retryAfterMs !== undefined) reply.header('retry-after', Math.max(1, Math.ceil(retryAfterMs / 1000)));
-  return reply.code(error.status).send(error.body);
+  // The framework would close at once where a body is too large, before its sender has read why: see protocol.ts.
+  return reply.removeHeader('connection').code(error.status).send(error.body);
 }

@@ -12,12 +12,14 @@ export interface WriterParts {
 export function writerRoutes({ feeds, kindOf }: WriterParts): Routes {
   return (app) => {
     app.get('/v1/writers', async () => ({ writers: feeds.map((feed) => describe(feed.status(), kindOf)) }));
-    app.post<{ Params: { name: string } }>('/v1/writers/:name/pause', async ({ params }) => {
+    app.post<{ Params: { name: string } }>('/v1/writers/:name/pause', async ({ params, body }) => {
+      noBody(body);
       const feed = feedOf(feeds, params.name);
       const isChanged = await feed.pause();
       return { writer: params.name, state: feed.status().state, isChanged, ...(!isChanged && { note: 'it was paused already' }) };
     });
-    app.post<{ Params: { name: string } }>('/v1/writers/:name/resume', async ({ params }) => {
+    app.post<{ Params: { name: string } }>('/v1/writers/:name/resume', async ({ params, body }) => {
+      noBody(body);
       const feed = feedOf(feeds, params.name);
       const isChanged = await feed.resume();
       const note = 'it was not paused, refused or suspended';
@@ -35,6 +37,14 @@ export function feedOf(feeds: readonly Feed[], name: string, field?: string): Fe
 
 export function noWriter(name: string, field?: string): HttpError {
   return new HttpError(404, `there is no writer called ${JSON.stringify(name)}`, field === undefined ? {} : { field });
+}
+
+/** Throws 400 for a body that says anything: who sends one expects something of it. */
+export function noBody(body: unknown): void {
+  if (body === undefined || body === null) return;
+  const text = JSON.stringify(body);
+  if (text === '{}') return;
+  throw new HttpError(400, `body must be empty or {}, got ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`, { field: 'body' });
 }
 
 function describe(status: FeedStatus, kindOf: WriterParts['kindOf']): object {

@@ -1,5 +1,7 @@
 /** Who may call the gRPC listener. */
-import { ServerCredentials, ServerInterceptingCall, status, type ServerInterceptor } from '@grpc/grpc-js';
+import assert from 'node:assert';
+import type { Server as NetServer } from 'node:net';
+import { ServerCredentials, ServerInterceptingCall, status, type Server, type ServerInterceptor } from '@grpc/grpc-js';
 import type { Gate } from '../gate.ts';
 import type { ListenTls } from '../listen-tls.ts';
 
@@ -27,4 +29,11 @@ export function admit(gate: Gate): ServerInterceptor {
         }),
     });
   };
+}
+
+/** What a bound server listens with. The library shows it to nobody and has no option for what has to be set on it: this is its own table. */
+export function serversOf(server: Server): NetServer[] {
+  const { http2Servers } = server as unknown as { http2Servers: ReadonlyMap<NetServer, unknown> };
+  assert(http2Servers.size > 0, 'grpc-js keeps its listeners in http2Servers');
+  return [...http2Servers.keys()];
 }

@@ -26,7 +26,8 @@ import { eventService, packageDefinition, type BatchRequest } from '../../proto/
 import { clearSocket, formatAddress, listenError, type ListenAddress } from '../address.ts';
 import type { Gate } from '../gate.ts';
 import type { ListenTls } from '../listen-tls.ts';
-import { admit, serverCredentials } from './grpc-access.ts';
+import { boundListener, type ListenerLimits } from '../listeners.ts';
+import { admit, serverCredentials, serversOf } from './grpc-access.ts';
 import { grpcStatus, type GrpcStatus } from './grpc-status.ts';
 
 const MIB = 1024 * 1024;
@@ -40,7 +41,7 @@ const STOP_MS = 5000;
 const GOODBYE_MS = 250;
 const SERVICE = 'fondaco.v1.EventService';
 
-export interface GrpcInputOptions {
+export interface GrpcInputOptions extends ListenerLimits {
   readonly address: ListenAddress;
   /** Resolves when the batch is durable. Rejects UNAVAILABLE or FULL; anything else but CORRUPT and REJECTED is a bug, and ends `run`. */
   readonly accept: (batch: Batch) => Promise<BatchReply>;
@@ -91,6 +92,7 @@ export class GrpcInput {
           error ? reject(error) : resolve(bound),
         );
       });
+      boundListener(serversOf(server), options);
       return new GrpcInput(options, server, 'path' in options.address ? options.address : { ...options.address, port });
     } catch (error) {
       server.forceShutdown();

@@ -259,18 +259,20 @@ describe('access to a proxy', function () {
     });
     afterEach(async () => assertGood(bound, true));
 
-    const refused: [what: string, own: () => object][] = [
-      ['none', () => ({})],
-      ['one of another CA', () => ({ cert: Buffer.from(other.agent.cert), key: Buffer.from(other.agent.key) })],
-      ['one that has expired', () => ({ cert: site.path('old-agent.crt'), key: site.path('old-agent.key') })],
-      ['one for servers', () => ({ cert: site.path('server.crt'), key: site.path('server.key') })],
+    const refused: [what: string, own: () => object, logged: RegExp][] = [
+      ['none', () => ({}), /peer did not return a certificate/],
+      ['one of another CA', () => ({ cert: Buffer.from(other.agent.cert), key: Buffer.from(other.agent.key) }), /SELF_SIGNED|UNABLE/],
+      ['one that has expired', () => ({ cert: site.path('old-agent.crt'), key: site.path('old-agent.key') }), /CERT_HAS_EXPIRED/],
+      ['one for servers', () => ({ cert: site.path('server.crt'), key: site.path('server.key') }), /INVALID_PURPOSE/],
     ];
-    for (const [what, own] of refused) {
+    for (const [what, own, logged] of refused) {
       it(`lets in nobody with ${what}`, async () => {
         const { settled, told } = await tryToRecord(bound, { tls: { ca: site.path('ca.crt'), ...own() }, token: site.token });
         assert.equal(settled, 0);
         assert.equal(told?.code, 'UNAVAILABLE');
         assert.match(told?.message ?? '', /client certificate/);
+        await until('it is in the log', () => log.includes('connections were refused')); // once a minute
+        assert.match(log, logged);
       });
     }
 

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
 import { Client, credentials, loadPackageDefinition, status, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { assert } from 'chai';
@@ -12,8 +13,10 @@ import { ProtobufReader } from '../../core/protobuf.ts';
 import { decodeReply, encodeBatch } from '../../proto/batch-codec.ts';
 import { formatAddress, type ListenAddress } from '../../proxy/address.ts';
 import { GrpcInput, type GrpcInputOptions } from '../../proxy/inputs/grpc.ts';
+import { Refusals } from '../../proxy/refusals.ts';
 import { eventually, settle } from '../support/fake-clock.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
+import { until } from '../support/until.ts';
 
 const JOURNAL = '0199e0c4-7b1e-7000-8000-00000000000a';
 const SERIES = Buffer.alloc(16, 7);
@@ -474,6 +477,36 @@ describe('gRPC input', () => {
       });
       await again.run(AbortSignal.abort());
     });
+  });
+
+  it('closes connections beyond its limit at once, whatever they send, and serves those that it has', async () => {
+    for (const host of ['127.0.0.1', 'localhost']) {
+      const told: unknown[][] = [];
+      const refusals = new Refusals(systemClock(), (...each) => told.push(each));
+      const address = { host, port: 0 };
+      const limited = await GrpcInput.open({
+        ...{ address, accept: acceptor.accept, journal: JOURNAL, isReady: () => true, clock: systemClock() },
+        ...{ connectionsMax: 2, refusals },
+      });
+      const { port } = limited.address as { port: number };
+      const open = (): { socket: Socket; isClosed: boolean } => {
+        const connection = { socket: connect(port, '127.0.0.1'), isClosed: false };
+        connection.socket.on('error', () => undefined).once('close', () => (connection.isClosed = true));
+        connection.socket.resume();
+        return connection;
+      };
+      const idle = [open(), open()];
+      await Promise.all(idle.map(({ socket }) => once(socket, 'connect')));
+      const beyond = open();
+      await until('it is closed', () => beyond.isClosed);
+      assert.deepEqual(told, [[1, '127.0.0.1', 'at most 2 connections at a time']]);
+      assert.deepEqual(
+        idle.map(({ isClosed }) => isClosed),
+        [false, false],
+      );
+      for (const { socket } of idle) socket.destroy();
+      await limited.run(AbortSignal.abort());
+    }
   });
 
   describe('addresses', () => {

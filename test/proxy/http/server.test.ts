@@ -132,11 +132,31 @@ describe('HTTP surface', () => {
     const json = { 'content-type': 'application/json' };
     const large = await ask('/v1/writers/ops/resume', { method: 'POST', headers: json, body: JSON.stringify('x'.repeat(70_000)) });
     assert.equal(large.status, 413);
-    assert.nestedInclude(large.body, { 'error.code': 'TOO_LARGE' });
+    assert.deepEqual(large.body, { error: { code: 'TOO_LARGE', message: 'body must be at most 65536 bytes, got 70002', field: 'body' } });
     const unread = await ask('/v1/writers/ops/resume', { method: 'POST', headers: { 'content-type': 'image/png' }, body: 'x' });
     assert.equal(unread.status, 415);
-    assert.nestedInclude(unread.body, { 'error.code': 'UNSUPPORTED_MEDIA_TYPE' });
+    const message = 'content-type must be application/json, got "image/png"';
+    assert.deepEqual(unread.body, { error: { code: 'UNSUPPORTED_MEDIA_TYPE', message, field: 'content-type' } });
     assert.lengthOf(problems, 0);
+  });
+
+  for (const [body, says] of [
+    ['{"for":"x"}', 'body must be empty or {}, got {"for":"x"}'],
+    ['[]', 'body must be empty or {}, got []'],
+    ['{"for"', 'body must be JSON, got its end at character 7'],
+    ['\u00ff', 'body must be UTF-8, got other bytes'],
+  ] as const) {
+    it(`refuses ${body} where nothing is to be said`, async () => {
+      const headers = { 'content-type': 'application/json' };
+      const answer = await ask('/v1/writers/ops/resume', { method: 'POST', headers, body: Buffer.from(body, 'latin1') });
+      assert.deepEqual([answer.status, answer.body], [400, { error: { code: 'BAD_REQUEST', message: says, field: 'body' } }]);
+    });
+  }
+
+  it('reads a large body to where its sender can hear why it is refused', async () => {
+    const headers = { 'content-type': 'application/json' };
+    const answer = await ask('/v1/writers/ops/resume', { method: 'POST', headers, body: JSON.stringify('x'.repeat(8_000_000)) });
+    assert.deepInclude(answer, { status: 413 });
   });
 
   it('names an address that is taken', async () => {
