@@ -9,6 +9,7 @@
  * | any other 3xx (redirects are not followed) or 4xx | REFUSED |
  */
 import { FondacoError, type ErrorFacts } from '../core/errors.ts';
+import type { Secrets } from './secrets.ts';
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
@@ -45,27 +46,28 @@ export function refusal(what: string, { status, headers, text }: Answer, now: nu
 }
 
 /**
- * Reads the body to its end, so that the connection can be used again, and keeps the first 2 KiB as text that is safe to show. Never
- * rejects: the status has decided already.
+ * Reads the body to its end, so that the connection can be used again, and keeps the first 2 KiB as text that is safe to show, without the
+ * secrets that we sent. Never rejects: the status has decided already.
  */
-export async function readAnswer(body: AsyncIterable<Buffer>): Promise<string> {
+export async function readAnswer(body: AsyncIterable<Buffer>, secrets: Secrets): Promise<string> {
   const kept: Buffer[] = [];
+  const keptMax = ANSWER_BYTES + secrets.bytesMax;
   let bytes = 0;
   try {
     for await (const chunk of body) {
-      if (bytes < ANSWER_BYTES) kept.push(chunk.subarray(0, ANSWER_BYTES - bytes));
+      if (bytes < keptMax) kept.push(chunk.subarray(0, keptMax - bytes));
       bytes += chunk.length;
       if (bytes > BODY_BYTES_MAX) break; // destroys the body, and the connection with it
     }
   } catch {
     // An answer cut short after its status: what came of it is what a person can be shown.
   }
-  return shown(Buffer.concat(kept));
+  return shown(secrets.hide(Buffer.concat(kept).toString('utf8')));
 }
 
 /** Binary and control characters become one mark each, and the whole stays within its 2 KiB. */
-function shown(bytes: Buffer): string {
-  const text = bytes.toString('utf8').replaceAll(/[^\P{Cc}\n\t]/gu, '\u{fffd}');
+function shown(raw: string): string {
+  const text = raw.replaceAll(/[^\P{Cc}\n\t]/gu, '\u{fffd}');
   if (Buffer.byteLength(text) <= ANSWER_BYTES) return text;
   return new TextDecoder().decode(Buffer.from(text).subarray(0, ANSWER_BYTES), { stream: true });
 }

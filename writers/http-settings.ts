@@ -1,5 +1,6 @@
 /** What a writer of kind `http` may be told. */
 import { z } from 'zod';
+import { Secrets } from './secrets.ts';
 import { duration, oneOf, section, text, type SettingProblem } from './settings.ts';
 import { tlsProblems, tlsSettings } from './tls-files.ts';
 
@@ -74,12 +75,27 @@ function authProblems({ url, auth, headers }: HttpSettings): SettingProblem[] {
 }
 
 /** The authorization header, where the settings have one. */
-export function authorization({ url, auth }: HttpSettings): Record<string, string> {
+export function authorization({ url, auth }: Pick<HttpSettings, 'url' | 'auth'>): Record<string, string> {
   if (auth?.bearer !== undefined) return { authorization: `Bearer ${auth.bearer}` };
   if (auth?.basic) return { authorization: basic(auth.basic.user, auth.basic.password) };
   const { username, password } = new URL(url);
   if (username === '' && password === '') return {};
   return { authorization: basic(decodeURIComponent(username), decodeURIComponent(password)) };
+}
+
+/** Of headers and of the url's query anything may be a secret, but a short word is seldom one, and is met in answers. */
+const MAYBE_SECRET_CHARS_MIN = 8;
+
+/** What of the settings may be a secret, in each form in which it is sent. */
+export function secretsOf({ url, auth, headers }: HttpSettings): Secrets {
+  const { password, searchParams } = new URL(url);
+  const values = [...Object.values(headers), ...searchParams.values()];
+  // `Bearer …` may be repeated without its first word.
+  const words = values.flatMap((value) => [value, value.slice(value.indexOf(' ') + 1)]);
+  const maybe = words.filter(({ length }) => length >= MAYBE_SECRET_CHARS_MIN);
+  const sent = authorization({ url, auth }).authorization?.replace(/^\S+ /, '');
+  const certain = [auth?.bearer, auth?.basic?.password, password, decodeURIComponent(password), sent];
+  return new Secrets([...maybe, ...certain.filter((text) => text !== undefined)]);
 }
 
 /** RFC 7617, in UTF-8. */

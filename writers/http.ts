@@ -9,9 +9,10 @@ import { asError, FondacoError } from '../core/errors.ts';
 import type { Delivery, Writer } from '../core/writer.ts';
 import { CLOUDEVENT_TYPE, CLOUDEVENTS_BATCH_TYPE, cloudEvent, cloudEventsBatch } from './cloudevents.ts';
 import { BODY_MS_MAX, readAnswer, refusal } from './http-answer.ts';
-import { authorization, type HttpSettings } from './http-settings.ts';
+import { authorization, secretsOf, type HttpSettings } from './http-settings.ts';
 import { NATIVE_JSON_TYPE, nativeBatch, nativeLines, NDJSON_TYPE } from './native-json.ts';
 import { isCutOff, isTlsAlert, networkReason } from './network-errors.ts';
+import type { Secrets } from './secrets.ts';
 import { Stop } from './stop.ts';
 import { loadTls } from './tls-files.ts';
 
@@ -58,6 +59,7 @@ export class HttpWriter implements Writer {
   readonly #shownUrl: string;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #format: Format;
+  readonly #secrets: Secrets;
   /** Connections begun. */
   #connects = 0;
   /** What a connection could not be made for. */
@@ -80,6 +82,7 @@ export class HttpWriter implements Writer {
     this.#path = url.pathname + url.search;
     this.#shownUrl = url.origin + url.pathname;
     this.#format = FORMATS[settings.format];
+    this.#secrets = secretsOf(settings);
     const answer = settings.tls?.cert === undefined ? 'wants a' : 'does not accept our';
     this.#hint = url.protocol === 'https:' ? ` (so does a server that ${answer} client certificate)` : '';
     this.#headers = {
@@ -130,7 +133,7 @@ export class HttpWriter implements Writer {
     try {
       const { statusCode: status, headers, body } = await this.#request(batch, stop);
       stop.begun(BODY_MS_MAX);
-      const text = await readAnswer(body);
+      const text = await readAnswer(body, this.#secrets);
       const error = refusal(what, { status, headers, text }, this.#clock.now());
       if (error) throw error;
     } catch (error) {

@@ -19,6 +19,8 @@ const WORDS: Readonly<Record<string, string>> = {
   ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: 'the TLS handshake failed; it may want a client certificate (tls.cert and tls.key)',
   ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS on this port',
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'it does not speak TLS on this port',
+  // What undici asserts of a status, and says in code.
+  ERR_ASSERTION: 'its answer is not HTTP/1.1',
 };
 
 /** True where the other side ended the agreement on TLS, which it may do after the connection was made (TLS 1.3). */

@@ -246,6 +246,42 @@ describe('http writer', () => {
     assert.match(answer, /^\u{fffd}+$/u);
   });
 
+  it('hides in an answer what it was sent as a secret, also where the answer is cut', async () => {
+    const pad = 'x'.repeat(2040);
+    const cases: [settings: object, sent: (headers: Record<string, unknown>) => string, answer: string][] = [
+      [{ auth: { bearer: 'sekrit-token-1' } }, ({ authorization }) => `no ${String(authorization)} here`, 'no Bearer *** here'],
+      [{ auth: { bearer: 'sekrit-token-1' } }, () => `${pad}sekrit-token-1`, `${pad}***`],
+      [
+        { auth: { basic: { user: 'u', password: 'sekrit' } } },
+        ({ authorization }) => `${String(authorization)}, sekrit of u`,
+        'Basic ***, *** of u',
+      ],
+      [{ headers: { 'X-Api-Key': 'sekrit-key-2' } }, (headers) => `key ${String(headers['x-api-key'])}`, 'key ***'],
+      [{ headers: { Authorization: 'ApiKey sekrit-key-3' } }, () => 'sekrit-key-3, not ApiKey sekrit-key-3', '***, not ***'],
+      [{ url: `${subscriber.url}?key=sekrit%20key-4&mode=prod` }, () => 'product sekrit key-4', 'product ***'],
+      [{ url: subscriber.url.replace('//', '//u:s%2Fekrit@') }, () => 'password s/ekrit', 'password ***'],
+    ];
+    for (const [settings, says, answer] of cases) {
+      const secretive = await open({ url: subscriber.url, ...settings });
+      subscriber.answer = ({ headers }) => ({ status: 401, body: says(headers) });
+      const { facts, message } = await failure(secretive.write(batch, never));
+      assert.equal(facts.answer, answer);
+      assert.notInclude(message, 'ekrit');
+      await secretive.close();
+    }
+  });
+
+  it('says in words of ours what is no HTTP', async () => {
+    const server = createServer((socket) => void socket.on('data', () => socket.write('HTTP/1.1 000 W\r\nContent-Length: 0\r\n\r\n')));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const odd = await open({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` });
+    const { code, message } = await failure(odd.write(batch, never));
+    assert.equal(code, 'UNAVAILABLE');
+    assert.match(message, /failed: its answer is not HTTP\/1\.1 \(ERR_ASSERTION\)$/);
+    await odd.close();
+    await new Promise((resolve) => server.close(resolve));
+  });
+
   describe('a connection that the other side closes between two batches', () => {
     it('is not an outage: the batch goes out again at once on a new one, under the same id', async () => {
       let used = 0;

@@ -1,0 +1,19 @@
+/** What is shorter is no secret, and hiding it would blot out words. */
+const SECRET_CHARS_MIN = 4;
+
+/** Hides the secrets of a destination in what it says: some repeat, in an error, the very token that they do not like. */
+export class Secrets {
+  /** How many bytes of a text have to be looked at beyond those that are shown, so that none is cut in the middle. */
+  readonly bytesMax: number;
+  readonly #texts: readonly string[];
+
+  constructor(texts: readonly string[]) {
+    // Longest first: one may lie in another.
+    this.#texts = [...new Set(texts)].filter(({ length }) => length >= SECRET_CHARS_MIN).sort((a, b) => b.length - a.length);
+    this.bytesMax = Math.max(0, ...this.#texts.map((text) => Buffer.byteLength(text)));
+  }
+
+  hide(text: string): string {
+    return this.#texts.reduce((shown, secret) => shown.replaceAll(secret, '***'), text);
+  }
+}
