@@ -1,12 +1,14 @@
 /** Certificates and a token for one site, so that a proxy may be reached from beyond its machine. */
 import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
-import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { domainToASCII } from 'node:url';
 import { systemClock } from '../core/clock.ts';
 import { asError, FondacoError } from '../core/errors.ts';
+import { makeDirectory } from '../journal/make-directory.ts';
+import { EXIT, ExitError } from './exit.ts';
 import { connectionLines } from './tls-text.ts';
 import { count, print, printJson, table } from './text.ts';
 import { issueCertificate, type CertificateUse, type Issuer } from './x509.ts';
@@ -39,8 +41,8 @@ const COMMON_NAME_CHARS_MAX = 64;
 /** RFC 1035 by its letters, underscores as they are met, a star for the first label. */
 const HOST = /^(?=.{1,253}$)(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$/;
 
-/** Makes a CA, what it issues for a proxy and its agents, and a token. Throws CONFIG; nothing is overwritten without `force`. */
-export function initTls(flags: TlsFlags): void {
+/** Makes a CA, what it issues for a proxy and its agents, and a token. Rejects CONFIG, or with exit code 64 for what is asked wrongly; nothing is overwritten without `force`. */
+export async function initTls(flags: TlsFlags): Promise<void> {
   const asked = askedNames(flags.name);
   const names = serverNames(asked);
   const [now, days] = [systemClock().now(), daysOf(flags.days)];
@@ -58,7 +60,7 @@ export function initTls(flags: TlsFlags): void {
     ...pair('agent', 'agent', 'agents and operators, if clientCa is set', 'agent', { now, days, issuer }),
     { file: 'token', content: `${randomBytes(32).toString('base64url')}\n`, isSecret: true, users: 'the proxy, agents and operators' },
   ];
-  write(flags, made);
+  await write(flags, made);
   tell(
     flags,
     made,
@@ -68,23 +70,23 @@ export function initTls(flags: TlsFlags): void {
   );
 }
 
-/** Makes another certificate for the proxy, from the CA that is in `dir`, with the names of the one that is there, and more. Throws CONFIG. */
-export function issueServer(flags: TlsFlags): void {
+/** Makes another certificate for the proxy, from the CA that is in `dir`, with the names of the one that is there, and more. Rejects CONFIG, or with exit code 64. */
+export async function issueServer(flags: TlsFlags): Promise<void> {
   const names = serverNames([...presentNames(join(flags.dir, 'server.crt')), ...askedNames(flags.name)]);
   const [now, days] = [systemClock().now(), daysOf(flags.days)];
   const made = pair('server', 'server', 'the proxy', serverName(hostname()), { now, days, names, issuer: readIssuer(flags.dir, now) });
-  write(flags, made);
+  await write(flags, made);
   tell(flags, made, names, 'the proxy reads it at its next start');
 }
 
-/** Makes a certificate for an agent or an operator called `name`, from the CA that is in `dir`. Throws CONFIG. */
-export function issueAgent(name: string, flags: TlsFlags): void {
+/** Makes a certificate for an agent or an operator called `name`, from the CA that is in `dir`. Rejects CONFIG, or with exit code 64. */
+export async function issueAgent(name: string, flags: TlsFlags): Promise<void> {
   if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name)) {
-    throw new FondacoError('CONFIG', `the name must be 1 to 63 of A-Z, a-z, 0-9, . _ and -, got ${JSON.stringify(name)}`);
+    throw new ExitError(EXIT.usage, `the name must be 1 to 63 of A-Z, a-z, 0-9, . _ and -, got ${JSON.stringify(name)}`);
   }
   const [now, days] = [systemClock().now(), daysOf(flags.days)];
   const made = pair(`agent-${name}`, 'agent', name, name, { now, days, issuer: readIssuer(flags.dir, now) });
-  write(flags, made);
+  await write(flags, made);
   tell(flags, made, [], `for ${name}`);
 }
 
@@ -113,7 +115,7 @@ function validity(now: number, days: number): { notBefore: Date; notAfter: Date 
 function daysOf(text: string | undefined): number {
   const days = Number(text ?? DEFAULT_DAYS);
   if (Number.isInteger(days) && days >= 1 && days <= CA_DAYS) return days;
-  throw new FondacoError('CONFIG', `--days must be a whole number from 1 to ${CA_DAYS}, got ${JSON.stringify(text)}`);
+  throw new ExitError(EXIT.usage, `--days must be a whole number from 1 to ${CA_DAYS}, got ${JSON.stringify(text)}`);
 }
 
 /** This machine by its name and by itself, and what was asked for. */
@@ -122,7 +124,13 @@ function serverNames(asked: readonly string[]): string[] {
 }
 
 function askedNames(given: readonly string[] = []): string[] {
-  return given.flatMap((text) => text.split(',')).map((name) => checkName(name.trim()));
+  return given
+    .flatMap((text) => text.split(','))
+    .map((name) => {
+      const checked = checkName(name.trim());
+      if (checked !== undefined) return checked;
+      throw new ExitError(EXIT.usage, `--name must be a host name or an IP address, got ${JSON.stringify(name)}`);
+    });
 }
 
 /** Whoever renews a certificate need not remember what it was called. */
@@ -130,7 +138,11 @@ function presentNames(file: string): string[] {
   if (!exists(file)) return [];
   try {
     const { subjectAltName = '' } = new X509Certificate(readFileSync(file));
-    return subjectAltName.split(', ').map((name) => checkName(name.replace(/^(?:DNS|IP Address):/, '')));
+    return subjectAltName.split(', ').map((name) => {
+      const checked = checkName(name.replace(/^(?:DNS|IP Address):/, ''));
+      if (checked !== undefined) return checked;
+      throw new Error(`the name ${JSON.stringify(name)}`);
+    });
   } catch (error) {
     throw new FondacoError('CONFIG', `${file} must be a certificate whose names can be kept, got ${asError(error).message}`, {
       cause: error,
@@ -138,15 +150,15 @@ function presentNames(file: string): string[] {
   }
 }
 
-function checkName(name: string): string {
+/** In the one form that it has in a certificate; undefined for what is neither a host's name nor an address. */
+function checkName(name: string): string | undefined {
   // One address, one form.
   if (isIP(name) === 6 && !name.includes('%')) return new URL(`http://[${name}]`).hostname.slice(1, -1);
   if (isIP(name) === 4) return name;
   // In letters beyond ASCII a host is known by its punycode.
-  const host = /[^ -~]/.test(name) ? domainToASCII(name) : name;
+  const host = /[^ -~]/.test(name) && !/\p{Cc}/u.test(name) ? domainToASCII(name) : name;
   // 10.0.0.300 would pass as a host.
-  if (HOST.test(host) && !/^[\d.]+$/.test(host)) return host;
-  throw new FondacoError('CONFIG', `--name must be a host name or an IP address, got ${JSON.stringify(name)}`);
+  return HOST.test(host) && !/^[\d.]+$/.test(host) ? host : undefined;
 }
 
 /** A certificate's name for a machine that is called so; a host may have a name that none can be asked for by. */
@@ -176,23 +188,33 @@ function readIssuer(dir: string, now: number): Issuer {
 }
 
 /** All of them or, as far as that can be seen before, none. A secret is never readable for others, not even for a moment. */
-function write({ dir, force = false }: TlsFlags, made: readonly Made[]): void {
+async function write({ dir, force = false }: TlsFlags, made: readonly Made[]): Promise<void> {
   const there = force ? undefined : made.find(({ file }) => exists(join(dir, file)));
   if (there) throw new FondacoError('CONFIG', `${join(dir, there.file)} must not be there yet: --force replaces it, for good`);
   const aside = (file: string): string => join(dir, `.${file}.${process.pid}.new`);
+  const written: string[] = [];
   try {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
-    for (const { file, content, isSecret } of made)
+    await makeDirectory(dir, 0o700);
+    for (const { file, content, isSecret } of made) {
+      written.push(file); // also if only in part
       writeFileSync(aside(file), content, { mode: isSecret ? 0o600 : 0o644, flag: 'wx', flush: true });
+    }
     for (const { file } of made) renameSync(aside(file), join(dir, file));
   } catch (error) {
-    for (const { file } of made) rmSync(aside(file), { force: true });
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') written.pop(); // of somebody else
+    for (const file of written) rmSync(aside(file), { force: true });
     throw new FondacoError('CONFIG', `--dir must be a folder that can be written to, ${asError(error).message}`, { cause: error });
   }
 }
 
+/** Throws CONFIG where that cannot be seen. */
 function exists(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOTDIR') return false;
+    throw new FondacoError('CONFIG', `--dir must be a folder that can be read, ${asError(error).message}`, { cause: error });
+  }
 }
 
 function tell({ dir, json }: TlsFlags, made: readonly Made[], names: readonly string[], what: string, lines = ''): void {
