@@ -186,6 +186,10 @@ function unreachable({ url, tls }: Api, thrown: unknown): FondacoError {
   if (isCut && url.startsWith('http:')) {
     return problem(`${none}: the connection was closed`, 'Is it https:// instead of http://? --ca FILE or FONDACO_CA names the CA.');
   }
+  if (code.startsWith('HPE_')) {
+    const hint = 'Is it the port of gRPC, or of something else? --api takes what is listen.http in the config of the proxy.';
+    return problem(`${none}: what answers there does not speak HTTP`, hint);
+  }
   return problem(
     `${none}: ${reason(error, code)}`,
     'Is it running (fondaco proxy)? --api URL or FONDACO_API says where; fondaco doctor looks where its config says.',

@@ -7,7 +7,8 @@
  * after those of its first it is whole again.
  */
 import type { EventFields } from './event-input.ts';
-import { OBJECT_FIELDS, type EventObject, type FondacoEvent, type JsonObject } from './event.ts';
+import { LIMITS, OBJECT_FIELDS, type EventObject, type FondacoEvent, type JsonObject } from './event.ts';
+import { hasInfiniteNumber, isDeeperThan } from './json-text.ts';
 import { ProtobufReader, type ProtobufWriter } from './protobuf.ts';
 import { severityOf, type Severity } from './severity.ts';
 import { formatTime, isTimestamp } from './time.ts';
@@ -112,7 +113,10 @@ export class DecodedEvent implements FondacoEvent {
   #text = '';
   #attributes: JsonObject | undefined;
 
-  /** JSON text of an object, always valid: what is not JSON (another producer's mistake) is wrapped and marked. */
+  /**
+   * JSON text of an object, always such that readers take it: what is not JSON, nested without end, or holds a number without bounds (another
+   * producer's mistake) is wrapped and marked.
+   */
   get attributesText(): string {
     void this.attributes;
     return this.#text;
@@ -132,7 +136,7 @@ export class DecodedEvent implements FondacoEvent {
     if (this.#text === '') this.#text = '{}';
     try {
       const value: unknown = JSON.parse(this.#text);
-      if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      if (typeof value === 'object' && value !== null && !Array.isArray(value) && isReadable(this.#text)) {
         // In JSON a line break stands only between tokens; a line of NDJSON must not have one.
         if (/[\n\r]/.test(this.#text)) this.#text = this.#text.replaceAll(/[\n\r]/g, ' ');
         return value as JsonObject;
@@ -144,6 +148,11 @@ export class DecodedEvent implements FondacoEvent {
     this.#text = JSON.stringify(marked);
     return marked;
   }
+}
+
+/** What is JSON by its grammar and ends a reader all the same would be a poison for the batch that it is in. */
+function isReadable(text: string): boolean {
+  return !isDeeperThan(LIMITS.attributesDepth, text) && !hasInfiniteNumber(text);
 }
 
 const outer = new ProtobufReader();

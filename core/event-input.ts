@@ -2,7 +2,7 @@ import { dedupKeyOf } from './dedup-key.ts';
 import { FondacoError } from './errors.ts';
 import { EVENT_TYPE, LIMITS, OBJECT_FIELDS, type EventObject, type JsonObject } from './event.ts';
 import { describeFault, shapeOfJson } from './json-shape.ts';
-import { findMember, firstUnsafeInteger } from './json-text.ts';
+import { findMember, firstRepeatedName, firstUnsafeNumber, isDeeperThan } from './json-text.ts';
 import { SEVERITIES, SEVERITY_NUMBER, type Severity } from './severity.ts';
 import { isTimestamp, parseTime, timestampOf, type Timestamp } from './time.ts';
 import type { TypeRules } from './type-rules.ts';
@@ -12,13 +12,13 @@ export interface EventDetails {
   readonly object?: EventObject;
   /** Any JSON object, 32 KiB encoded. */
   readonly attributes?: JsonObject;
-  /** When it happened, if not now: RFC 3339, or a Date. */
+  /** When it happened, if not now: RFC 3339, years 0001 to 9999, or a Date. Nothing depends on it. */
   readonly time?: string | Date;
   /** On behalf of another: its node and component. */
   readonly source?: { readonly node?: string; readonly component?: string };
   /** Replaces object, message and attributes in what makes two events the same for dedup. */
   readonly dedupKey?: string;
-  /** W3C trace context, kept as it is. */
+  /** W3C trace context; kept as it is, also where it is none: an event is not refused for what somebody else sent. */
   readonly traceparent?: string;
 }
 
@@ -81,6 +81,7 @@ export function parseEvent(text: string, defaults: InputDefaults, now: number): 
   if (!isObject(value)) throw rejected('event', 'a JSON object', value);
   onlyKeys(value, EVENT_KEYS, 'event');
   if (value.attributes !== undefined && !isObject(value.attributes)) throw rejected('attributes', 'a JSON object', value.attributes);
+  checkNames(text);
   const attributes = value.attributes === undefined ? '' : findMember(text, 'attributes');
   return checkFields({ type: value.type, severity: value.severity, message: value.message, details: value, attributes }, defaults, now);
 }
@@ -201,12 +202,26 @@ function attributesText(attributes: unknown): string {
 function checkAttributes(text: string): void {
   if (text === '') return;
   checkText('attributes', text, LIMITS.attributesBytes);
-  const unsafe = firstUnsafeInteger(text);
-  if (unsafe !== undefined) {
-    throw new FondacoError('REJECTED', `attributes must hold no integer beyond 2^53, got ${unsafe}: send it as a string`, {
+  if (isDeeperThan(LIMITS.attributesDepth, text)) {
+    throw new FondacoError('REJECTED', `attributes must be nested at most ${LIMITS.attributesDepth} deep, got more`, {
       field: 'attributes',
     });
   }
+  const unsafe = firstUnsafeNumber(text);
+  if (unsafe !== undefined) {
+    const beyond = unsafe.isInfinite ? 'number beyond 1.7e308' : 'integer beyond 2^53';
+    throw new FondacoError('REJECTED', `attributes must hold no ${beyond}, got ${unsafe.number}: send it as a string`, {
+      field: 'attributes',
+    });
+  }
+}
+
+/** Of a text that JSON.parse took: it said nothing of a name that it overwrote. */
+function checkNames(text: string): void {
+  const repeated = firstRepeatedName(text);
+  if (!repeated) return;
+  const field = repeated.within ?? 'event';
+  throw new FondacoError('REJECTED', `${field} must have each key once, got ${show(repeated.name)} twice`, { field });
 }
 
 function onlyKeys(object: JsonObject, allowed: readonly string[], where: string): void {
@@ -238,7 +253,7 @@ function show(value: unknown): string {
         ? `${value}n`
         : (JSON.stringify(value) ?? (typeof value === 'symbol' ? value.toString() : 'something else'));
   } catch {
-    text = Object.prototype.toString.call(value);
+    text = `an ${Array.isArray(value) ? 'array' : 'object'} that cannot be shown`; // nested too deeply, in a circle, or with a bigint
   }
   return text.length > 60 ? `${text.slice(0, 60)}… (${typeof value === 'string' ? value.length : text.length} characters)` : text;
 }

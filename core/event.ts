@@ -50,12 +50,14 @@ export interface FondacoEvent {
   readonly foreign?: { readonly source: string; readonly id: string };
 }
 
-/** Limits of one event, in bytes of UTF-8. Over a limit it is rejected with the reason, never cut. */
+/** Limits of one event, in bytes of UTF-8 where they say so. Over a limit it is rejected with the reason, never cut. */
 export const LIMITS = {
   typeChars: 128,
   messageBytes: 8 * 1024,
   nameBytes: 256,
   attributesBytes: 32 * 1024,
+  /** Objects and arrays in each other; readers of JSON have limits from 64 on, and an event comes in some layers more. */
+  attributesDepth: 32,
   traceparentBytes: 256,
   eventBytes: 64 * 1024,
 } as const;

@@ -34,22 +34,77 @@ export function listItems(text: string): string[] {
   return items;
 }
 
-/** The first number in the text that is written as an integer and lies beyond 2^53, as it is written. */
-export function firstUnsafeInteger(text: string): string | undefined {
-  if (!/\d{16}/.test(text)) return undefined;
+/** The first number in the text, as it is written, that a reader may make another of: an integer beyond 2^53, or beyond what a double holds. */
+export function firstUnsafeNumber(text: string): { readonly number: string; readonly isInfinite: boolean } | undefined {
+  if (!/\d{16}|[eE]\+?\d{3}/.test(text)) return undefined;
+  for (const number of numbersOf(text)) {
+    const value = Number(number);
+    const isInfinite = !Number.isFinite(value);
+    if (isInfinite || (/^-?\d+$/.test(number) && !Number.isSafeInteger(value))) return { number: number.slice(0, 60), isInfinite };
+  }
+  return undefined;
+}
+
+/** True where a number lies beyond what a double holds: some readers make infinity or null of it, others take nothing of the text. */
+export function hasInfiniteNumber(text: string): boolean {
+  if (!/\d{300}|[eE]\+?\d{3}/.test(text)) return false;
+  for (const number of numbersOf(text)) if (!Number.isFinite(Number(number))) return true;
+  return false;
+}
+
+function* numbersOf(text: string): Generator<string> {
   for (let at = 0; at < text.length;) {
     if (text[at] === '"') {
       at = skipString(text, at);
       continue;
     }
     NUMBER.lastIndex = at;
-    const number = NUMBER.exec(text);
-    if (!number) {
-      at++;
+    const [number = ''] = NUMBER.exec(text) ?? [];
+    if (number !== '') yield number;
+    at += Math.max(1, number.length);
+  }
+}
+
+/** True where objects and arrays lie in each other deeper than `depthMax`; the outermost is 1. */
+export function isDeeperThan(depthMax: number, text: string): boolean {
+  if (text.length <= 2 * depthMax) return false;
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) at = skipString(text, at) - 1;
+    else if (code === 0x7b || code === 0x5b) {
+      if (++depth > depthMax) return true;
+    } else if (code === 0x7d || code === 0x5d) depth--;
+  }
+  return false;
+}
+
+/**
+ * The first name that an object in the text has twice, and the top-level member in which that is (undefined: at the top itself). JSON leaves
+ * open what such an object says (RFC 8259, section 4): readers take the first, the last, both or nothing.
+ */
+export function firstRepeatedName(text: string): { readonly name: string; readonly within: string | undefined } | undefined {
+  /** The names of each object that is open; undefined for an array. */
+  const open: (Set<string> | undefined)[] = [];
+  let within: string | undefined;
+  for (let at = 0; at < text.length;) {
+    const char = text[at];
+    if (char === '"') {
+      const end = skipString(text, at);
+      const names = open.at(-1);
+      if (names && text[skipSpace(text, end)] === ':') {
+        const name = JSON.parse(text.slice(at, end)) as string;
+        if (names.has(name)) return { name, within: open.length === 1 ? undefined : within };
+        names.add(name);
+        if (open.length === 1) within = name;
+      }
+      at = end;
       continue;
     }
-    if (/^-?\d+$/.test(number[0]) && !Number.isSafeInteger(Number(number[0]))) return number[0].slice(0, 60);
-    at += number[0].length;
+    if (char === '{') open.push(new Set());
+    else if (char === '[') open.push(undefined);
+    else if (char === '}' || char === ']') open.pop();
+    at++;
   }
   return undefined;
 }

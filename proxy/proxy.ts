@@ -5,6 +5,7 @@
  * inputs first (what they took is answered), then feeds and the dispatcher, then writers, the admin surface, the journal. Nothing needed
  * for correctness happens there: what was not delivered is in the journal. A bug in any part stops the others, and `runProxy` rejects with it.
  */
+import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -74,8 +75,8 @@ export async function runProxy(config: ProxyConfig, parts: ProxyParts, signal: A
     await runOn(journal, config, parts, signal);
   } finally {
     await journal.close();
-    logger.info({ data: config.data }, 'proxy stopped');
   }
+  logger.info({ data: config.data }, 'proxy stopped');
 }
 
 async function openJournal(config: ProxyConfig, { clock, logger }: ProxyParts): Promise<Journal> {
@@ -136,6 +137,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
     const guarded = (running: Promise<void>): Promise<void> => running.catch((error: unknown) => bug.abort(error));
 
     const work = new AbortController();
+    setMaxListeners(0, stop, work.signal); // every stream and every writer listens; Node would warn of the eleventh
     const working = [
       dispatcher.run(work.signal),
       backlog.run(work.signal),

@@ -60,7 +60,7 @@ export function cloudEventSource({ site, node, component }: DecodedEvent['source
 }
 
 const UNRESERVED = /^[A-Za-z0-9._~-]*$/;
-const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 /** What the text of a CloudEvents attribute must not hold: control characters and noncharacters (CloudEvents 1.0, "Type System"). */
 const DISALLOWED = /[\p{Cc}\p{Noncharacter_Code_Point}]/gu;
 

@@ -149,6 +149,9 @@ export class FileWriter implements Writer {
 
   #asOurs(error: unknown): FondacoError {
     if (isFondacoError(error)) return error;
+    // Opened so that no link is followed: who may make links must not choose what we write to.
+    if (codeOf(error) === 'ELOOP')
+      return new FondacoError('REFUSED', `${this.#path} must be a file itself, got a symbolic link`, { cause: error });
     const code = REFUSALS.has(codeOf(error)) ? 'REFUSED' : 'UNAVAILABLE';
     return new FondacoError(code, `${this.#path} must be writable, got ${asError(error).message}`, { cause: error });
   }

@@ -2,6 +2,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
 import { describeFault, shapeOfJson } from '../../core/json-shape.ts';
+import { firstRepeatedName } from '../../core/json-text.ts';
 import { HttpError } from './http-error.ts';
 
 /** Reads bodies of application/json and of no other type; none at all is undefined. */
@@ -17,5 +18,8 @@ function parseBody(body: Buffer): unknown {
   const text = body.toString('utf8');
   const { fault } = shapeOfJson(text);
   if (fault !== undefined) throw new HttpError(400, `body must be JSON, ${describeFault(text, fault)}`, { field: 'body' });
+  const repeated = firstRepeatedName(text);
+  if (repeated)
+    throw new HttpError(400, `body must have each key once, got ${JSON.stringify(repeated.name.slice(0, 60))} twice`, { field: 'body' });
   return JSON.parse(text) as unknown;
 }

@@ -161,7 +161,7 @@ export class HttpInput {
 
   /** One event's bytes and severity number, or why it is rejected. */
   #read(text: string, problem: string | undefined): { bytes: Uint8Array; severity: number } | FondacoError {
-    if (problem !== undefined) return new FondacoError('REJECTED', problem);
+    if (problem !== undefined) return new FondacoError('REJECTED', problem, { field: 'event' });
     try {
       const fields = parseEvent(text, this.#defaults, this.#options.clock.now());
       this.#writer.reset();

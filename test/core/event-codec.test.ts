@@ -181,7 +181,17 @@ describe('event-codec', () => {
   describe('attributes', () => {
     const withAttributes = (attributes: string): DecodedEvent => decode(encode({ ...FIELDS, attributes }));
 
-    for (const malformed of ['{"cut', 'text', '[1]', '"s"', '7', 'null', '{} {}']) {
+    for (const malformed of [
+      '{"cut',
+      'text',
+      '[1]',
+      '"s"',
+      '7',
+      'null',
+      '{} {}',
+      '{"n":1e400}',
+      `{"x":${'['.repeat(32)}${']'.repeat(32)}}`,
+    ]) {
       it(`that are ${malformed} are delivered as text, marked`, () => {
         const event = withAttributes(malformed);
         assert.deepEqual(event.attributes, { 'fondaco.malformed': malformed });

@@ -107,6 +107,13 @@ describe('event-input', () => {
         '{"type":"a","attributes":{"n":9007199254740993}}',
         'attributes must hold no integer beyond 2^53, got 9007199254740993: send it as a string',
       ],
+      ['{"type":"a","attributes":{"n":[1e400]}}', 'attributes must hold no number beyond 1.7e308, got 1e400: send it as a string'],
+      ['{"type":"a","type":"b"}', 'event must have each key once, got "type" twice'],
+      ['{"type":"a","attributes":{},"attributes":{"a":1}}', 'event must have each key once, got "attributes" twice'],
+      ['{"type":"a","attributes":{"x":[{"k":1,"k":2}]}}', 'attributes must have each key once, got "k" twice'],
+      ['{"type":"a","source":{"node":"a","node":"b"}}', 'source must have each key once, got "node" twice'],
+      [`{"type":"a","attributes":{"x":${'['.repeat(32)}${']'.repeat(32)}}}`, 'attributes must be nested at most 32 deep, got more'],
+      ['['.repeat(100_000) + ']'.repeat(100_000), 'event must be a JSON object, got an array that cannot be shown'],
       ['"text"', 'event must be a JSON object, got "text"'],
       ['[]', 'event must be a JSON object, got []'],
       ['null', 'event must be a JSON object, got null'],
@@ -115,6 +122,18 @@ describe('event-input', () => {
       ['not json', /^event must be JSON, ./],
       ['{"type":"a.B","message":"cut', /^event must be JSON, ./],
     ];
+    it('is taken at the edge of what is refused', () => {
+      for (const text of [
+        `{"type":"a","severity":"info","message":"","attributes":{"x":${'['.repeat(31)}${']'.repeat(31)}}}`,
+        line({ attributes: { n: 1e308, deep: 'x'.repeat(100) } }),
+        line({ time: '9999-12-31T23:59:59.999999999Z' }),
+        line({ time: '0001-01-01T00:00:00Z' }),
+        line({ traceparent: 'zz' }),
+      ]) {
+        parse(text);
+      }
+    });
+
     for (const [text, says] of refused) {
       it(`is refused when it is ${text.slice(0, 90)}`, () => {
         if (typeof says === 'string')

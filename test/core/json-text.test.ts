@@ -1,6 +1,6 @@
 import { assert } from 'chai';
 import fc from 'fast-check';
-import { findMember, firstUnsafeInteger, listItems } from '../../core/json-text.ts';
+import { findMember, firstRepeatedName, firstUnsafeNumber, hasInfiniteNumber, isDeeperThan, listItems } from '../../core/json-text.ts';
 
 describe('json-text', () => {
   describe('findMember', () => {
@@ -39,7 +39,7 @@ describe('json-text', () => {
     });
   });
 
-  describe('firstUnsafeInteger', () => {
+  describe('firstUnsafeNumber', () => {
     const unsafe: [text: string, found: string][] = [
       ['{"u64":18446744073709551615}', '18446744073709551615'],
       ['{"n":9007199254740992}', '9007199254740992'],
@@ -47,10 +47,14 @@ describe('json-text', () => {
       ['[1,[2,{"x":[12345678901234567890]}]]', '12345678901234567890'],
       ['{"s":"\\"","n":99999999999999999999}', '99999999999999999999'],
       [`{"n":1${'0'.repeat(1000)}}`, `1${'0'.repeat(59)}`],
+      ['{"n":1e400}', '1e400'],
+      ['{"n":[-2.5E+309]}', '-2.5E+309'],
+      ['{"s":"1e400","n":1e0400}', '1e0400'],
     ];
     for (const [text, found] of unsafe) {
       it(`finds ${found} in ${text.slice(0, 60)}`, () => {
-        assert.equal(firstUnsafeInteger(text), found);
+        assert.equal(firstUnsafeNumber(text)?.number, found);
+        assert.equal(firstUnsafeNumber(text)?.isInfinite, hasInfiniteNumber(text));
       });
     }
 
@@ -63,13 +67,14 @@ describe('json-text', () => {
       '{"f":1.8446744073709551615}',
       '{"f":18446744073709551615.5}',
       '{"f":1e300}',
+      '{"f":1e-400,"1e400":"1e400"}',
       '{"f":12345678901234567890e-5}',
       `{"f":0.${'3'.repeat(900)}}`,
       '{}',
     ];
     for (const text of safe) {
       it(`finds none in ${text.slice(0, 60)}`, () => {
-        assert.isUndefined(firstUnsafeInteger(text));
+        assert.isUndefined(firstUnsafeNumber(text));
       });
     }
 
@@ -77,7 +82,7 @@ describe('json-text', () => {
       fc.assert(
         fc.property(fc.array(fc.bigInt({ min: -(2n ** 70n), max: 2n ** 70n })), (numbers) => {
           const expected = numbers.find((number) => !Number.isSafeInteger(Number(number)));
-          assert.equal(firstUnsafeInteger(`{"n":[${numbers.join(', ')}]}`), expected?.toString());
+          assert.equal(firstUnsafeNumber(`{"n":[${numbers.join(', ')}]}`)?.number, expected?.toString());
         }),
       );
     });
@@ -90,5 +95,42 @@ describe('listItems', () => {
     assert.deepEqual(listItems('[]'), []);
     assert.deepEqual(listItems('{"a":1}'), []);
     assert.deepEqual(listItems(''), []);
+  });
+});
+
+describe('isDeeperThan', () => {
+  for (const [text, depth] of [
+    ['{}', 1],
+    ['{"a":[{"b":[[]]},[]],"c":{}}', 5],
+    ['{"]":"[[[[[[\\"[[[","a":[1]}', 2],
+    [`${'['.repeat(100_000)}${']'.repeat(100_000)}`, 100_000],
+  ] as const) {
+    it(`counts ${depth} in ${text.slice(0, 40)}`, () => {
+      const long = text + ' '.repeat(2 * depth);
+      assert.deepEqual([isDeeperThan(depth - 1, long), isDeeperThan(depth, long)], [true, false]);
+    });
+  }
+});
+
+describe('firstRepeatedName', () => {
+  for (const [text, found] of [
+    ['{"a":1,"b":2,"a":3}', { name: 'a', within: undefined }],
+    ['{"a":1,"\\u0061":3}', { name: 'a', within: undefined }],
+    ['{"x":{"k":1},"y":{"z":[{"k":1,"l":{}, "k" :1}]}}', { name: 'k', within: 'y' }],
+    ['{"":0,"":1}', { name: '', within: undefined }],
+    ['{"__proto__":{"__proto__":1,"__proto__":2}}', { name: '__proto__', within: '__proto__' }],
+  ] as const) {
+    it(`finds it in ${text}`, () => {
+      assert.deepEqual<unknown>(firstRepeatedName(text), found);
+    });
+  }
+
+  it('finds none where each object has each name once', () => {
+    assert.isUndefined(firstRepeatedName('{"a":{"a":["a","a",{"a":"a"},{"a":":"}]},"b":"a\\":","c":"a"}'));
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        assert.isUndefined(firstRepeatedName(JSON.stringify(value)));
+      }),
+    );
   });
 });

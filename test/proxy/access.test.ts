@@ -293,6 +293,8 @@ describe('access to a proxy', function () {
     const url = `http://${formatAddress(bound.http)}`;
     assert.equal(await ask(bound, { url, tls: {} }), 'answered');
     assert.match(String(await ask(bound, { url, tls: {}, token: undefined })), /none was given/);
+    const grpc = `http://${formatAddress(bound.grpc)}`;
+    assert.match(String(await ask(bound, { url: grpc, tls: {} })), /what answers there does not speak HTTP\nIs it the port of gRPC/);
     const { told } = await tryToRecord(bound, { tls: { ca: site.path('ca.crt') }, token: site.token });
     assert.match(told?.message ?? '', /without TLS/);
     assert.match(String(await ask(bound)), /there is no TLS on that port\nIs it http:\/\//);

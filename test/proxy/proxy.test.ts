@@ -116,6 +116,19 @@ describe('proxy', () => {
     await subscriber.until(() => delivered().length === 20);
   });
 
+  it('runs many writers without a warning of Node', async () => {
+    const warnings: Error[] = [];
+    const warned = (warning: Error): unknown => warnings.push(warning);
+    process.on('warning', warned);
+    const many = Array.from({ length: 12 }, (_, i) => `  - { name: w${i}, kind: file, path: ./w${i}.ndjson }\n`);
+    await start(text(many.join('')));
+    stop.abort();
+    await running;
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('warning', warned);
+    assert.deepEqual(warnings, []);
+  });
+
   it('frees the journal and its addresses when something cannot be opened', async () => {
     const bound = await start(text());
     const other = text()
@@ -127,6 +140,11 @@ describe('proxy', () => {
       if (isFondacoError(error)) failure = error;
     });
     assert.equal(failure?.code, 'UNAVAILABLE');
+    assert.notInclude(
+      logged.map(({ msg }) => msg),
+      'proxy stopped',
+      'it never ran',
+    );
     stopBefore.abort();
     await before;
     await start(other);

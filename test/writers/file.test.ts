@@ -231,7 +231,7 @@ describe('file writer', () => {
   describe('table of faults', () => {
     const rows: [what: string, words: RegExp, spoil: () => Promise<unknown>][] = [
       ['a directory', /must be writable, got EISDIR/, async () => mkdir(path)],
-      ['a link', /must be writable, got ELOOP/, async () => symlinkSync('/dev/null', path)],
+      ['a link', /must be a file itself, got a symbolic link/, async () => symlinkSync('/dev/null', path)],
       ['a pipe', /must be a regular file/, async () => execFileSync('mkfifo', [path])],
       [
         'below a file',
