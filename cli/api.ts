@@ -211,7 +211,6 @@ function reason(error: Error, code: string): string {
   if (code === 'ECONNREFUSED') return 'connection refused';
   if (code === 'ENOTFOUND') return 'there is no such host';
   if (code === 'EACCES') return 'permission denied';
-  if (code.startsWith('HPE_')) return 'what listens there speaks no HTTP; is that its gRPC address?';
   if (code === 'ENOENT') return 'there is no such socket';
   return error.message === '' ? code : error.message;
 }

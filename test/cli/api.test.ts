@@ -38,6 +38,6 @@ describe('the command line asks', () => {
     );
     const error = await failure(askProxy(api, '/v1/status'));
     assert.isTrue(isFondacoError(error, 'UNAVAILABLE'));
-    assert.include(error.message, 'what listens there speaks no HTTP; is that its gRPC address?');
+    assert.include(error.message, 'what answers there does not speak HTTP');
   });
 });
