@@ -4,12 +4,14 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { systemClock } from '../core/clock.ts';
+import { FondacoError, isFondacoError } from '../core/errors.ts';
 import type { Journal } from '../core/journal.ts';
 import { LANES, perLane, type PerLane } from '../core/lane.ts';
 import { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { History } from '../dispatcher/history.ts';
 import { verifyLedger, type Verification } from '../dispatcher/ledger-verify.ts';
 import { LevelJournal } from '../journal/level-journal.ts';
+import { holdsDatabase } from '../journal/level-repair.ts';
 import { lockDirectory } from '../journal/lock.ts';
 import { linkStore } from '../journal/view.ts';
 import { configuredData } from '../proxy/config.ts';
@@ -18,6 +20,7 @@ import { visible } from '../writers/console-line.ts';
 import { confirm } from './confirm.ts';
 import { EXIT, ExitError } from './exit.ts';
 import { inputLine } from './input-line.ts';
+import { isOfDamagedEntries } from './ledger-verify.ts';
 import { openOut, type Out } from './out.ts';
 import { openProgress } from './progress.ts';
 import { count, plural, print, printJson, table } from './text.ts';
@@ -110,11 +113,8 @@ export async function compactJournal(flags: JournalFlags): Promise<void> {
 async function directoryOf({ data, config }: JournalFlags): Promise<string> {
   const from = data ?? (await configuredData(config, { env: process.env, cwd: process.cwd() }));
   const directory = resolve(from, 'journal');
-  const isThere = await stat(join(directory, 'db')).then(
-    () => true,
-    () => false,
-  );
-  if (!isThere) throw new ExitError(EXIT.noInput, `there is no journal in ${directory}: --data names the data directory of a proxy`);
+  if (!(await holdsDatabase(join(directory, 'db'))))
+    throw new ExitError(EXIT.noInput, `there is no journal in ${directory}: --data names the data directory of a proxy`);
   return directory;
 }
 
@@ -124,7 +124,10 @@ function open(directory: string): Promise<Journal> {
 
 async function onView<T>(directory: string, use: (journal: Journal) => Promise<T>): Promise<T> {
   const view = `${directory}.view-${randomUUID()}`;
-  const lock = await lockDirectory(directory, HOLDER);
+  const lock = await lockDirectory(directory, HOLDER).catch((error: unknown) => {
+    if (!isFondacoError(error, 'CONFIG')) throw error;
+    throw new FondacoError('CONFIG', `${error.text}; what cannot be written to can be copied, and --data names the copy`, { cause: error });
+  });
   try {
     await linkStore(directory, view);
     const journal = await open(view);
@@ -191,6 +194,7 @@ function checkScreen({ directory, isWhole, lanes, rows, database, ledger }: Jour
     return [lane, entries === 0 && last < first ? '-' : `${first}-${last}`, count(entries), gone === '' ? '-' : gone];
   });
   const bad = ledger.checks.filter(({ isGood }) => !isGood);
+  const isHolesOnly = rows.length === 0 && database.length === 0 && bad.every(isOfDamagedEntries);
   return [
     `${directory}: ${isWhole ? 'whole' : 'DAMAGED'}`,
     '',
@@ -203,7 +207,9 @@ function checkScreen({ directory, isWhole, lanes, rows, database, ledger }: Jour
     '',
     isWhole
       ? 'the books balance'
-      : 'a proxy that starts puts this right as far as it can, and tells what is lost; so does fondaco journal repair',
+      : isHolesOnly
+        ? 'what is missing cannot be brought back: a proxy counts it, and tells the writers that had not got it; all else is whole'
+        : 'a proxy that starts puts this right as far as it can, and tells what is lost; so does fondaco journal repair',
   ].join('\n');
 }
 

@@ -8,7 +8,8 @@
  *    the writers furthest behind pay by their policy, normal lane before urgent; only then is ingest refused.
  *
  * What a writer gives up is counted there, announced, and not read; a feed moves its own cursor. Freed room goes back to the file system by
- * compaction. All of it is looked at once a second, and whenever acceptance has to refuse something.
+ * compaction. All of it is looked at once a second, whenever acceptance has to refuse something, and when a share of the smallest backlog
+ * has come in since.
  */
 import { Bell } from '../core/bell.ts';
 import { isFondacoError } from '../core/errors.ts';
@@ -40,6 +41,8 @@ const LOOK_MS = 1000;
 /** Room is made from here on, and down to there: so acceptance has some left while a writer gives up what it is just sending. */
 const HIGH = 0.9;
 const LOW = 0.8;
+/** A backlog goes beyond its limit by about this share of it, however fast events come. */
+const LOOK_SHARE = 1 / 16;
 /** On a full disk so much is freed at a time … */
 const LOW_SHARE = 1 / 8;
 /** … and writers pay at most so often, because it may be others who fill it. */
@@ -72,7 +75,7 @@ export class Backlog {
   /** From now on acceptance refuses what is beyond the budget. */
   static async open(dispatcher: Dispatcher, feeds: readonly Feed[], budget: Budget): Promise<Backlog> {
     const backlog = new Backlog(dispatcher, feeds, budget, await Ages.open(dispatcher.journal, dispatcher.clock));
-    dispatcher.limit({ bytesMax: budget.bytesMax, high: HIGH * budget.bytesMax }, () => backlog.#bell.ring());
+    backlog.#limitIntake();
     return backlog;
   }
 
@@ -98,6 +101,13 @@ export class Backlog {
     return LANES.reduce((sum, lane) => sum + this.#journal.bytes(lane), 0);
   }
 
+  #limitIntake(): void {
+    const { bytesMax } = this.#budget;
+    const smallest = Math.min(...this.#feeds.map(({ settings }) => settings.backlog.bytesMax));
+    const high = Math.min(HIGH * bytesMax, this.#used + LOOK_SHARE * smallest);
+    this.#dispatcher.limit({ bytesMax, high }, () => this.#bell.ring());
+  }
+
   /** Everything below it is settled at every writer. */
   #floor(lane: Lane): number {
     return Math.min(this.#journal.head(lane), ...this.#feeds.map((feed) => feed.lanes[lane].cursor));
@@ -114,6 +124,7 @@ export class Backlog {
     const full = await this.#limitWriters();
     const spent = await this.#limitJournal();
     this.#dispatcher.refuse(full ?? spent);
+    this.#limitIntake();
     await this.#compact();
     this.#ages.forget();
   }

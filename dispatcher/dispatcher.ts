@@ -225,12 +225,12 @@ export class Dispatcher {
     const { journal, clock, random } = this;
     const all = await journal.snapshot([LEDGER_ROW, WINDOW_PREFIX, LOSS_PREFIX, FEED_PREFIX]);
     const mended = mend(all, { urgent: journal.head('urgent'), normal: journal.head('normal') });
-    const what = [...journal.salvaged, ...mended.problems];
-    this.#mended = what.length > 0 ? { ...mended, what } : undefined;
-    this.#told = what;
+    this.#told = [...journal.salvaged, ...mended.problems];
+    this.#mended = this.#told.length > 0 ? { ...mended, what: this.#told } : undefined;
     const rows = all.filter(({ key }) => !mended.deletions.includes(key));
     this.#counts = mended.counts;
     this.#series.clear();
+    if (this.#mended) this.#counts.series = await this.#series.count();
     this.#losses.load(rows, mended.counts);
     this.#own = new OwnSeries(this.#options.node, clock.now());
     this.#dedup = new Dedup({ options: this.#options.dedup, clock, counts: this.#counts, own: this.#own, random });

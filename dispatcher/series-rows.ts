@@ -47,6 +47,13 @@ export class SeriesRows {
     this.#closing.clear();
   }
 
+  /** Rows that are there, one by one: for a store that was damaged. */
+  async count(): Promise<number> {
+    let count = 0;
+    for await (const _ of this.#journal.rows(SERIES_PREFIX)) count++;
+    return count;
+  }
+
   /** The series if it is in memory, else a promise of it. Calls for one series resolve in their order. */
   find(id: string): Series | Promise<Series> {
     const held = this.#cache.get(id);

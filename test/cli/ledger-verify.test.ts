@@ -64,6 +64,9 @@ every count is right`,
     assert.include(screen, '\nok     counted     1 count of the books against what is in the journal, one by one\n');
     assert.include(screen, '\n-      counted     not the number of entries in urgent: they were trimmed\n');
     assert.match(screen, /\n1 count is wrong: a bug or a damaged store; please report it$/);
+    const damaged = { check: 'counted', isGood: false, message: 'normal: damaged entries: the books say 0, there are 44' };
+    const told = verifyScreen(ledgerChecks(ledger(right)), { checks: [damaged], notChecked: [] });
+    assert.match(told, /\nentries are damaged, and nothing else is wrong: whoever had not got them was told \(fondaco\.Loss\); over when/);
   });
 
   const wrong: [what: string, ledger: Ledger, says: string][] = [

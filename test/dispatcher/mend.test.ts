@@ -1,6 +1,7 @@
 /** Books of a damaged store: whichever row is lost or comes back older, they balance again, nothing is invented, and it is told. */
 import { expect } from 'chai';
 import { FondacoError } from '../../core/errors.ts';
+import { verifyLedger } from '../../dispatcher/ledger-verify.ts';
 import { blobKey, rowKey } from '../../journal/keys.ts';
 import { MemoryStorage } from '../../journal/memory-journal.ts';
 import { DispatchKit, numbered, Sender } from '../support/dispatch-kit.ts';
@@ -94,6 +95,15 @@ describe('the books of a damaged store', () => {
       });
     }
   }
+
+  it('count the rows of series again that are left', async () => {
+    for (const key of ['m:lanes', ...rowsOf(storage, 'series:').map(({ key }) => key)])
+      storage.apply([{ key: rowKey(key), value: undefined }]);
+    await reopen();
+    const { checks } = await verifyLedger(kit.journal, new AbortController().signal);
+    expect(checks.filter(({ isGood }) => !isGood)).to.deep.equal([]);
+    await expectSound();
+  });
 
   it('balance where the last entries are gone with the row that counts positions', async () => {
     const last = storage.range(blobKey('normal', 0), blobKey('normal', 1e9)).at(-1)!;
