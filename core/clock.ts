@@ -36,3 +36,6 @@ export function systemClock({ unref = false }: { unref?: boolean } = {}): Clock 
 export function restOfWait(lengthMs: number, startedAt: number, now: number): number {
   return Math.min(Math.max(startedAt + lengthMs - now, 0), lengthMs);
 }
+
+/** Chance as a parameter has this default: numbers in [0, 1). */
+export const systemRandom = (): number => Math.random();

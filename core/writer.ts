@@ -7,7 +7,7 @@ export interface Writer {
    * For transports without an acknowledgement: how many events the other side may not have got when `write` resolves. The feed keeps settled
    * that far behind sent (at most 10 s after the last write), and sends what lies between again after UNAVAILABLE.
    */
-  readonly resendWindow?: number;
+  readonly resendWindow?: number | undefined;
   /**
    * Called with batches of one lane, in order, at most one at a time per lane. Resolves when the destination has taken the whole batch
    * over. A batch may come again, in the same or other cuts. Rejects with a FondacoError whose code says what to do:

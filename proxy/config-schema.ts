@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { RetryPolicy } from '../core/backoff.ts';
 import { SEVERITIES, type Severity } from '../core/severity.ts';
+import { DEFAULTS } from '../dispatcher/writer-settings.ts';
 import { duration, filePath, flag, leaf, oneOf, section, size, text, wholeNumber } from '../writers/settings.ts';
 import { parseAddress, type ListenAddress } from './address.ts';
 
@@ -30,7 +31,10 @@ export function comesLater(path: readonly PropertyKey[]): boolean {
 }
 
 const severity = (): z.ZodType<Severity> => oneOf(...(SEVERITIES as readonly [Severity, ...Severity[]]));
-const waits = { initial: duration({ min: '10ms', max: '1h' }).default(1000), max: duration({ min: '10ms', max: '1d' }).default(300_000) };
+const waits = {
+  initial: duration({ min: '10ms', max: '1h' }).default(DEFAULTS.retry.initialMs),
+  max: duration({ min: '10ms', max: '1d' }).default(DEFAULTS.retry.maxMs),
+};
 const attempts = wholeNumber({ min: 1, max: 1_000_000 });
 
 const retry = z.discriminatedUnion('policy', [
@@ -42,16 +46,16 @@ const retry = z.discriminatedUnion('policy', [
 
 const batch = section({
   /** How long an event of the normal lane may wait for others. */
-  interval: duration({ min: '0ms', max: '1h' }).default(1000),
-  eventsMax: wholeNumber({ min: 1, max: 10_000 }).default(500),
-  bytesMax: size({ min: '1KiB', max: '64MiB' }).default(1024 * 1024),
+  interval: duration({ min: '0ms', max: '1h' }).default(DEFAULTS.batch.intervalMs),
+  eventsMax: wholeNumber({ min: 1, max: 10_000 }).default(DEFAULTS.batch.eventsMax),
+  bytesMax: size({ min: '1KiB', max: '64MiB' }).default(DEFAULTS.batch.bytesMax),
 });
 
 const backlog = section({
-  bytesMax: size({ min: '1MiB', max: '1TiB' }).default(1024 ** 3),
+  bytesMax: size({ min: '1MiB', max: '1TiB' }).default(DEFAULTS.backlog.bytesMax),
   ageMax: duration({ min: '1s', max: '3650d' }).optional(),
   /** Beyond `bytesMax`: the oldest is dropped and announced, normal lane before urgent; or nothing is taken in, from anybody. */
-  whenFull: oneOf('drop-oldest', 'refuse').default('drop-oldest'),
+  whenFull: oneOf('drop-oldest', 'refuse').default(DEFAULTS.backlog.whenFull),
 });
 
 const filter = section({
@@ -106,16 +110,16 @@ export const configSchema = section({
     insecure: flag().default(false),
   }).prefault({}),
   dedup: section({
-    interval: duration({ min: '0s', max: '1d' }).default(10_000),
-    windowsMax: wholeNumber({ min: 1, max: 10_000_000 }).default(100_000),
+    interval: duration({ min: '0s', max: '1d' }).default(DEFAULTS.dedup.intervalMs),
+    windowsMax: wholeNumber({ min: 1, max: 10_000_000 }).default(DEFAULTS.dedup.windowsMax),
   }).prefault({}),
   journal: section({
     /** Of entries; the database takes some more. */
-    bytesMax: size({ min: '16MiB', max: '1TiB' }).default(4 * 1024 ** 3),
+    bytesMax: size({ min: '16MiB', max: '1TiB' }).default(DEFAULTS.budget.bytesMax),
     /** How long delivered events are kept for history, within the budget. */
-    retention: duration({ min: '0s', max: '3650d' }).default(7 * 86_400_000),
+    retention: duration({ min: '0s', max: '3650d' }).default(DEFAULTS.budget.retentionMs),
   }).prefault({}),
-  lanes: section({ urgent: section({ minSeverity: severity().default('critical') }).prefault({}) }).prefault({}),
+  lanes: section({ urgent: section({ minSeverity: severity().default(DEFAULTS.urgent) }).prefault({}) }).prefault({}),
   inputs: leaf('an empty list, inputs besides gRPC come with a later version', { type: 'array', maxItems: 0 }, (value) =>
     Array.isArray(value) && value.length === 0 ? ([] as const) : undefined,
   ).optional(),

@@ -13,12 +13,11 @@ import type { Clock } from '../core/clock.ts';
 import { asError, FondacoError } from '../core/errors.ts';
 import type { Journal } from '../core/journal.ts';
 import type { Writer } from '../core/writer.ts';
-import { Backlog } from '../dispatcher/backlog.ts';
-import { Dispatcher } from '../dispatcher/dispatcher.ts';
-import { Feed, type FeedState } from '../dispatcher/feed.ts';
+import { Dispatch } from '../dispatcher/dispatch.ts';
+import type { Feed, FeedState } from '../dispatcher/feed.ts';
 import { History } from '../dispatcher/history.ts';
-import { readLedger } from '../dispatcher/ledger.ts';
-import { LevelJournal } from '../journal/level-journal.ts';
+import type { WriterSettings } from '../dispatcher/writer-settings.ts';
+import { openJournal } from '../journal/open.ts';
 import { formatAddress, type ListenAddress } from './address.ts';
 import type { ProxyConfig, WriterConfig } from './config.ts';
 import { Gate } from './gate.ts';
@@ -32,17 +31,11 @@ import { verifyRoutes } from './http/verify-routes.ts';
 import { writerRoutes } from './http/writer-routes.ts';
 import { GrpcInput } from './inputs/grpc.ts';
 import { HttpInput } from './inputs/http.ts';
-import { LateWriter } from './late-writer.ts';
 import { Refusals } from './refusals.ts';
 import { statusSource } from './status.ts';
 import { writerKind, type WriterParts } from './writers.ts';
 import { makeDirectory } from '../journal/make-directory.ts';
 
-/** Dead letters kept for each writer, and what they may take; at a limit its feed pauses until there is room. */
-const DEAD_LETTERS_MAX = 10_000;
-const DEAD_LETTER_BYTES_MAX = 64 * 1024 * 1024;
-/** Room kept for the day on which the disk is full: twice LevelDB's write buffer. */
-const RESERVE_BYTES = 32 * 1024 * 1024;
 /** How often the states of feeds are looked at, to log their changes, ms. */
 const WATCH_MS = 500;
 /** How long before its end a certificate is warned of at the start, ms. */
@@ -70,7 +63,7 @@ export interface Bound {
  */
 export async function runProxy(config: ProxyConfig, parts: ProxyParts, signal: AbortSignal): Promise<void> {
   const { logger } = parts;
-  const journal = await openJournal(config, parts);
+  const journal = await openStore(config, parts);
   try {
     await runOn(journal, config, parts, signal);
   } finally {
@@ -79,17 +72,17 @@ export async function runProxy(config: ProxyConfig, parts: ProxyParts, signal: A
   logger.info({ data: config.data }, 'proxy stopped');
 }
 
-async function openJournal(config: ProxyConfig, { clock, logger }: ProxyParts): Promise<Journal> {
+async function openStore(config: ProxyConfig, { clock, logger }: ProxyParts): Promise<Journal> {
   try {
     await makeDirectory(config.data);
   } catch (error) {
     throw new FondacoError('CONFIG', `data must be a directory that can be made, ${asError(error).message}`, { cause: error });
   }
-  return LevelJournal.open(join(config.data, 'journal'), {
+  return openJournal(join(config.data, 'journal'), {
     clock,
-    stamp: { site: config.site, ...(config.labels && { labels: config.labels }) },
+    site: config.site,
+    ...(config.labels && { labels: config.labels }),
     holder: `proxy, process ${process.pid}`,
-    reserveBytes: RESERVE_BYTES,
     onProblem: (problem) => logger.error({ err: problem }, 'the journal failed'),
   });
 }
@@ -97,10 +90,10 @@ async function openJournal(config: ProxyConfig, { clock, logger }: ProxyParts): 
 async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, signal: AbortSignal): Promise<void> {
   const { clock, random, logger } = parts;
   const { dedup, urgent } = config;
-  const dispatcher = await Dispatcher.open(journal, { clock, random, dedup, urgent, node: hostname() });
-  const writers = await openWriters(config, parts);
-  const feeds = await Promise.all(config.writers.map(async (writer, i) => openFeed(dispatcher, writer, writers[i]!)));
-  const backlog = await Backlog.open(dispatcher, feeds, config.journal);
+  const writers = await Promise.all(config.writers.map(async (writer) => writerSettings(writer, config, parts)));
+  const onProblem = (problem: Error): void => logger.error({ err: problem }, 'a writer failed at its end');
+  const dispatch = await Dispatch.open(journal, { writers, dedup, urgent, budget: config.journal, clock, random, onProblem });
+  const { dispatcher, feeds, backlog } = dispatch;
   let isStopping = false;
   const isReady = (): boolean => journal.isOpen && !isStopping && dispatcher.refusal === undefined;
 
@@ -121,7 +114,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
       statusRoutes({
         isReady,
         status: statusSource({ ...identity, version: parts.version, clock, journal, dispatcher, backlog, feeds, isReady, httpInput }),
-        ledger: async () => readLedger(journal),
+        ledger: async () => dispatch.ledger(),
       }),
       eventRoutes({ input: httpInput, clock }),
       historyRoutes({ history }),
@@ -138,12 +131,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
 
     const work = new AbortController();
     setMaxListeners(0, stop, work.signal); // every stream and every writer listens; Node would warn of the eleventh
-    const working = [
-      dispatcher.run(work.signal),
-      backlog.run(work.signal),
-      ...feeds.map(async (feed) => feed.run(work.signal)),
-      watch(feeds, parts, work.signal),
-    ];
+    const working = [dispatch.run(work.signal), watch(feeds, parts, work.signal)];
     const worked = Promise.all(working.map(guarded));
     const taking = Promise.all([input, httpInput].map((each) => guarded(each.run(stop))));
     logStart(config, { grpc: input.address, http: http.address }, parts);
@@ -155,34 +143,15 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
     await worked;
     if (bug.signal.aborted) throw asError(bug.signal.reason);
   } finally {
-    await Promise.all(writers.map(async (writer) => writer.close()));
     await http.close();
   }
 }
 
-async function openWriters(config: ProxyConfig, parts: WriterParts): Promise<LateWriter[]> {
-  const { directory, writers } = config;
-  return writers.map(({ kind, settings }) => new LateWriter(async () => (await knownKind(kind)).open(settings, { ...parts, directory })));
-}
-
-async function openFeed(
-  dispatcher: Dispatcher,
-  { name, kind, settings, batch, retry, backlog, filter, notices }: WriterConfig,
-  writer: Writer,
-): Promise<Feed> {
-  const writeTimeoutMs = (await knownKind(kind)).writeTimeoutMs(settings);
-  return Feed.open(dispatcher, {
-    name,
-    writer,
-    batch,
-    retry,
-    backlog,
-    filter: filter ?? {},
-    notices,
-    deadLettersMax: DEAD_LETTERS_MAX,
-    deadLetterBytesMax: DEAD_LETTER_BYTES_MAX,
-    writeTimeoutMs,
-  });
+async function writerSettings(config: WriterConfig, { directory }: ProxyConfig, parts: ProxyParts): Promise<WriterSettings> {
+  const { name, kind: kindName, settings, batch, retry, backlog, filter = {}, notices } = config;
+  const kind = await knownKind(kindName);
+  const writer = async (): Promise<Writer> => kind.open(settings, { ...parts, directory });
+  return { name, writer, batch, retry, backlog, filter, notices, writeTimeoutMs: kind.writeTimeoutMs(settings) };
 }
 
 async function knownKind(name: string): Promise<NonNullable<Awaited<ReturnType<typeof writerKind>>>> {

@@ -10,15 +10,13 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Batch, BatchReply } from '../../core/batch.ts';
 import type { Clock } from '../../core/clock.ts';
 import { asError, FondacoError, isFondacoError } from '../../core/errors.ts';
-import { encodeEvent } from '../../core/event-codec.ts';
 import { parseEvent, type InputDefaults } from '../../core/event-input.ts';
-import { EventWalk } from '../../core/event-walk.ts';
 import { describeFault, shapeOfJson } from '../../core/json-shape.ts';
 import { LANES, perLane, type PerLane } from '../../core/lane.ts';
 import { readLines } from '../../core/ndjson.ts';
-import { ProtobufWriter } from '../../core/protobuf.ts';
 import { SEVERITY_NUMBER, type Severity } from '../../core/severity.ts';
-import { InputSeries } from './input-series.ts';
+import { EventBytes } from '../../dispatcher/event-bytes.ts';
+import { InputSeries } from '../../dispatcher/input-series.ts';
 
 /** Events of one request. */
 export const EVENTS_MAX = 10_000;
@@ -87,8 +85,7 @@ export class HttpInput {
   readonly #defaults: InputDefaults;
   readonly #series: PerLane<InputSeries>;
   readonly #bug = new AbortController();
-  readonly #writer = new ProtobufWriter();
-  readonly #walk = new EventWalk();
+  readonly #bytes = new EventBytes();
   #rejected = 0;
 
   constructor(options: HttpInputOptions) {
@@ -164,12 +161,7 @@ export class HttpInput {
     if (problem !== undefined) return new FondacoError('REJECTED', problem, { field: 'event' });
     try {
       const fields = parseEvent(text, this.#defaults, this.#options.clock.now());
-      this.#writer.reset();
-      encodeEvent(this.#writer, fields);
-      const bytes = Uint8Array.from(this.#writer.view());
-      // Acceptance's own look, so that it rejects nothing of what is numbered here.
-      if (!this.#walk.over(bytes, 0, bytes.length)) return new FondacoError('REJECTED', this.#walk.reason, { field: 'event' });
-      return { bytes, severity: fields.severity };
+      return { bytes: this.#bytes.of(fields), severity: fields.severity };
     } catch (error) {
       if (isFondacoError(error)) return error;
       throw error;

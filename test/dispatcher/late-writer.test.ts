@@ -1,7 +1,7 @@
 import { assert } from 'chai';
 import { FondacoError } from '../../core/errors.ts';
 import type { Writer } from '../../core/writer.ts';
-import { LateWriter } from '../../proxy/late-writer.ts';
+import { LateWriter } from '../../dispatcher/late-writer.ts';
 import { failure } from '../contract/writer-contract.ts';
 
 describe('a writer that is opened by its first write', () => {

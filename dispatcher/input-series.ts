@@ -6,10 +6,10 @@
  * `after` is always what the dispatcher settled. A commit that failed may still be found on disk (the sync failed, not the write); so after
  * any failure the dispatcher is asked how far it knows the series, before another event is numbered.
  */
-import type { Batch, BatchReply } from '../../core/batch.ts';
-import { FondacoError, isFondacoError } from '../../core/errors.ts';
-import type { Lane } from '../../core/lane.ts';
-import { uuidText, uuidV7Bytes } from '../../core/uuid.ts';
+import type { Batch, BatchReply } from '../core/batch.ts';
+import { FondacoError, isFondacoError } from '../core/errors.ts';
+import type { Lane } from '../core/lane.ts';
+import { uuidText, uuidV7Bytes } from '../core/uuid.ts';
 
 export interface InputSeriesOptions {
   readonly lane: Lane;
@@ -67,7 +67,8 @@ export class InputSeries {
    * FULL or UNAVAILABLE, or with a bug of `accept`; then none is stored, as far as anyone was told.
    */
   take(events: readonly Uint8Array[]): Promise<Taken> {
-    if (this.#isClosed) return Promise.reject(new FondacoError('UNAVAILABLE', 'the proxy is stopping', { retryAfterMs: 1000 }));
+    if (this.#isClosed)
+      return Promise.reject(new FondacoError('UNAVAILABLE', 'nothing more is taken, this is the end of its run', { retryAfterMs: 1000 }));
     return new Promise((resolve, reject) => {
       this.#waiting.push({ events, resolve, reject });
       this.#sending ??= this.#sendAll();
