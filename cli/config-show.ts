@@ -97,11 +97,16 @@ function alternative(options: readonly AnySchema[], value: unknown): AnySchema |
   return options.find((option) => (option as z.ZodType).safeParse(value).success);
 }
 
-function shownLeaf(schema: AnySchema, value: unknown, path: KeyPath, { written, directory }: Source): unknown {
+function shownLeaf(schema: AnySchema, value: unknown, path: KeyPath, source: Source): unknown {
+  const { written, directory } = source;
   const { type, pattern, isPath: isPathLeaf } = (schema as z.ZodType).meta() ?? {};
   // What belongs into a file of PEM, and stands here by mistake, is a secret.
   const isPath = isPathLeaf === true && !/-----BEGIN|\n/.test(String(value));
   if (!isPath && path.some((key) => typeof key === 'string' && SECRET_KEYS.test(key))) return MASK;
+  if (Array.isArray(value)) return value.map((item: unknown, index) => shownLeaf(schema, item, [...path, index], source));
+  if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
+    return mapped(Object.keys(value), value, (key, member) => shownLeaf(schema, member, [...path, key], source));
+  }
   const isFreeText = pattern === undefined && (type === 'string' || type === undefined);
   const variable = written(path);
   if (variable !== undefined && isFreeText) return variable;

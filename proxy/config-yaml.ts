@@ -24,7 +24,7 @@ const FILE_BYTES_MAX = 64 * 1024;
 const CONFIG_BYTES_MAX = 1024 * 1024;
 const GOT_CHARS_MAX = 60;
 /** Their values are not shown, wherever they stand. */
-export const SECRET_KEYS = /^(secrets?|token|bearer|password|key|headers)$/i;
+export const SECRET_KEYS = /(secrets?|token|bearer|password|key|headers)$/i;
 
 /** What a config file holds, and where. */
 export class ConfigText {

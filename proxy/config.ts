@@ -184,12 +184,12 @@ async function defaultWriters(): Promise<WriterConfig[]> {
 
 async function buildWriters(text: ConfigText, given: readonly unknown[], directory: string): Promise<WriterConfig[]> {
   checkNames(text, given);
-  const built = await Promise.all(given.map(async (value, index) => buildWriter(text, value, index)));
+  const built = await Promise.all(given.map(async (value, index) => buildWriter(text, value, index, directory)));
   await checkOwned(text, built, directory);
   return built.filter((writer) => writer !== undefined);
 }
 
-async function buildWriter(text: ConfigText, value: unknown, index: number): Promise<WriterConfig | undefined> {
+async function buildWriter(text: ConfigText, value: unknown, index: number, directory: string): Promise<WriterConfig | undefined> {
   const path = ['writers', index];
   const named = member(value, 'kind');
   const kind = typeof named === 'string' ? await writerKind(named) : undefined;
@@ -209,18 +209,21 @@ async function buildWriter(text: ConfigText, value: unknown, index: number): Pro
     text.problem(key, `${showPath(key)} must be at most retry.max, got ${text.got(key)}`);
   }
   const own = Object.entries(value as object).filter(([key]) => key in kindShape);
-  return complete(text, path, kind, settings, Object.fromEntries(own));
+  return complete(text, path, kind, { settings, own: Object.fromEntries(own), directory });
 }
 
 /** What only the kind can judge: its settings together, and how much it takes at a time. */
-function complete(
+async function complete(
   text: ConfigText,
   path: KeyPath,
   kind: WriterKind,
-  settings: z.output<z.ZodObject<typeof writerShape>>,
-  own: Readonly<Record<string, unknown>>,
-): WriterConfig | undefined {
-  const problems = kind.check?.(own) ?? [];
+  {
+    settings,
+    own,
+    directory,
+  }: { settings: z.output<z.ZodObject<typeof writerShape>>; own: Readonly<Record<string, unknown>>; directory: string },
+): Promise<WriterConfig | undefined> {
+  const problems = (await kind.check?.(own, directory)) ?? [];
   reportSettings(text, path, problems);
   if (problems.length > 0) return undefined;
   const eventsMax = kind.eventsMax?.(own) ?? Infinity;

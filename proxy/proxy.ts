@@ -150,7 +150,8 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
 async function writerSettings(config: WriterConfig, { directory }: ProxyConfig, parts: ProxyParts): Promise<WriterSettings> {
   const { name, kind: kindName, settings, batch, retry, backlog, filter = {}, notices } = config;
   const kind = await knownKind(kindName);
-  const writer = async (): Promise<Writer> => kind.open(settings, { ...parts, directory });
+  const writer = async (): Promise<Writer> =>
+    kind.open(settings, { ...parts, directory, name, logger: parts.logger.child({ writer: name }) });
   return { name, writer, batch, retry, backlog, filter, notices, writeTimeoutMs: kind.writeTimeoutMs(settings) };
 }
 

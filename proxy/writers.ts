@@ -1,6 +1,7 @@
 /** The kinds of writer that a config may name. A kind's module, and the packages it needs, are loaded when it is configured. */
 import type { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
+import type { WriterContext } from '../core/define-writer.ts';
 import type { Writer } from '../core/writer.ts';
 import type { Terminal } from '../writers/console.ts';
 import type { SettingProblem } from '../writers/settings.ts';
@@ -14,7 +15,7 @@ export interface WriterParts {
 }
 
 /** … and of its config. */
-export interface OpenParts extends WriterParts {
+export interface OpenParts extends WriterParts, WriterContext {
   /** What relative paths in the settings are relative to. */
   readonly directory: string;
 }
@@ -23,8 +24,8 @@ export interface OpenParts extends WriterParts {
 export interface WriterKind {
   /** Its settings, beside the keys that every writer has. */
   readonly shape: z.ZodRawShape;
-  /** What is wrong with settings that fit the shape. Looks at nothing but them. */
-  readonly check?: (settings: unknown) => readonly SettingProblem[];
+  /** What is wrong with settings that fit the shape. Looks at nothing but them, and the code that is to be run. */
+  readonly check?: (settings: unknown, directory: string) => readonly SettingProblem[] | Promise<readonly SettingProblem[]>;
   /** What is wrong, at this moment, with the files and directories that they name. For people: a proxy starts all the same. */
   readonly probe?: (settings: unknown, directory: string) => Promise<readonly SettingProblem[]>;
   /** What no other writer may have, such as a file, and the key that names it. */
@@ -73,6 +74,16 @@ const KINDS: Readonly<Record<string, () => Promise<WriterKind>>> = {
       shape: consoleSettings.shape,
       open: async (settings, { stdout, env }) => ConsoleWriter.open(consoleSettings.parse(settings), { stream: stdout, env }),
       writeTimeoutMs: () => 60_000,
+    };
+  },
+  module: async () => {
+    const { ModuleWriter } = await import('../writers/module.ts');
+    const { moduleProblems, moduleSettings } = await import('../writers/module-settings.ts');
+    return {
+      shape: moduleSettings.shape,
+      check: async (settings, directory) => moduleProblems(moduleSettings.parse(settings), directory),
+      open: async (settings, parts) => ModuleWriter.open(moduleSettings.parse(settings), parts),
+      writeTimeoutMs: (settings) => moduleSettings.parse(settings).timeout,
     };
   },
 };

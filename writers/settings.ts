@@ -20,7 +20,7 @@ const SIZE_BYTES: Readonly<Record<string, number>> = {
 
 /** What is wrong with settings that are right one by one. The message goes on after the key: `must not stand beside …`. */
 export interface SettingProblem {
-  readonly key: readonly string[];
+  readonly key: readonly (string | number)[];
   readonly message: string;
 }
 
