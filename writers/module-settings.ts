@@ -125,9 +125,11 @@ function checkSettings({ settings: schema }: WriterDefinition, given: unknown): 
 
 function problemOf({ message, path = [] }: StandardIssue): SettingProblem {
   const keys = path.map((key) => (typeof key === 'object' ? key.key : key)).map((key) => (typeof key === 'symbol' ? String(key) : key));
-  return { key: ['settings', ...keys], message: `is refused by its module: ${cut(`${message}`)}` };
+  return { key: ['settings', ...keys], message: `is refused by its module: ${cut(message)}` };
 }
 
-function cut(text: string): string {
+/** Of what others wrote: it may be no text. */
+function cut(given: unknown): string {
+  const text = String(given);
   return text.length > MESSAGE_CHARS_MAX ? `${text.slice(0, MESSAGE_CHARS_MAX)}…` : text;
 }
