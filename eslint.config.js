@@ -34,7 +34,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['cli/**', 'demo/**', 'bench/**', 'scripts/**', 'test/**'],
+    files: ['cli/**', 'demo/**', 'bench/**', 'examples/**', 'scripts/**', 'test/**'],
     rules: { 'no-console': 'off' },
   },
   {
@@ -69,7 +69,14 @@ export default defineConfig(
   {
     files: ['**/*.js', '**/*.mjs'],
     languageOptions: {
-      globals: { process: 'readonly', console: 'readonly', URL: 'readonly', setTimeout: 'readonly', clearTimeout: 'readonly' },
+      globals: {
+        AbortController: 'readonly',
+        process: 'readonly',
+        console: 'readonly',
+        URL: 'readonly',
+        setTimeout: 'readonly',
+        clearTimeout: 'readonly',
+      },
     },
   },
 );

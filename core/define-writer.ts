@@ -23,6 +23,8 @@ export interface WriterContext {
   /** Its name in the config: the identity of the destination. */
   readonly name: string;
   readonly logger: WriterLogger;
+  /** Where the config lies: what relative paths in the settings should be relative to. */
+  readonly directory: string;
 }
 
 export interface WriterDefinition<Settings = unknown> {
@@ -45,7 +47,7 @@ const MADE = Symbol.for('fondaco.writer');
 export function defineWriter<Settings>(definition: WriterDefinition<Settings>): WriterDefinition<Settings> {
   const { settings, open } = definition as Partial<WriterDefinition>;
   if (typeof open !== 'function')
-    throw new FondacoError('CONFIG', 'a writer must be defined with a function open(settings, { name, logger })');
+    throw new FondacoError('CONFIG', 'a writer must be defined with a function open(settings, { name, logger, directory })');
   if (settings !== undefined && !isStandardSchema(settings)) {
     throw new FondacoError('CONFIG', 'settings of a writer must be a Standard Schema such as z.object({ … }) of zod 4');
   }

@@ -124,7 +124,7 @@ export class Dispatch {
     if (bug.signal.aborted) throw asError(bug.signal.reason);
   }
 
-  /** As of now, from memory. */
+  /** As of now, from memory: ahead of the disk by the commits in flight. */
   status(): DispatchStatus {
     const { refusal } = this.dispatcher;
     return { ...(refusal !== undefined && { refusal }), journal: this.backlog.status(), writers: this.feeds.map((feed) => feed.status()) };

@@ -4,7 +4,7 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, visit, type Document, type Node, type Scalar } from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, stringify, visit, type Document, type Node, type Scalar } from 'yaml';
 import { asError } from '../core/errors.ts';
 
 /** Something wrong with a config file, and where. Lines and columns begin at 1; 0 where there is no place in the file. */
@@ -53,6 +53,14 @@ export class ConfigText {
     if (failure !== undefined) config.problems.push({ file, line: 0, column: 0, key: '', message: `the config file ${failure}` });
     await config.#resolveVariables(env);
     config.value = config.problems.length > 0 ? config.#valueIfSound() : config.#document.toJS();
+    return config;
+  }
+
+  /** The same of a config that is an object; its problems have no place but their key. */
+  static async of(value: object, file: string, env: Readonly<Record<string, string | undefined>>): Promise<ConfigText> {
+    const config = new ConfigText(file, stringify(value));
+    await config.#resolveVariables(env);
+    config.value = config.#valueIfSound();
     return config;
   }
 

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { dirname, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { RetryPolicy } from '../core/backoff.ts';
 import { systemClock } from '../core/clock.ts';
@@ -55,6 +55,9 @@ export interface WriterConfig {
   readonly notices: boolean;
 }
 
+/** A config as a file would have it: durations and sizes with their units, variables as `${NAME}`. Paths are relative to `cwd`. */
+export type ConfigObject = Readonly<Record<string, unknown>>;
+
 /** What a config depends on besides its file. */
 export interface Surroundings {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -74,8 +77,14 @@ const PLACES = ['./fondaco.yaml', '/etc/fondaco/fondaco.yaml'];
 /** Without a config: what comes in is shown. */
 export const DEFAULT_WRITERS = [{ name: 'console', kind: 'console', batch: { interval: '100ms' } }];
 
-/** The config at `file` (`--config`), or where else one is, or the default. Rejects CONFIG with all that is wrong. */
-export async function loadConfig(file: string | undefined, surroundings: Surroundings): Promise<ProxyConfig> {
+/**
+ * The config at `file` (`--config`), or an object like one; without either the one that is found where `fondaco proxy` looks, or the default.
+ * Rejects CONFIG with all that is wrong.
+ */
+export async function loadConfig(
+  file?: string | ConfigObject,
+  surroundings: Surroundings = { env: process.env, cwd: process.cwd() },
+): Promise<ProxyConfig> {
   const checked = await checkConfig(file, surroundings);
   if ('config' in checked) return checked.config;
   const { problems } = checked;
@@ -88,10 +97,11 @@ export async function loadConfig(file: string | undefined, surroundings: Surroun
  * absence keeps no proxy from starting.
  */
 export async function checkConfig(
-  file: string | undefined,
+  file: string | ConfigObject | undefined,
   surroundings: Surroundings,
   { isProbing = false }: { readonly isProbing?: boolean } = {},
 ): Promise<CheckedConfig> {
+  if (typeof file === 'object') return checkObject(file, surroundings);
   const path = findConfig(file, surroundings);
   if (path === undefined) return { config: await buildDefault(surroundings) };
   const text = await ConfigText.read(path, surroundings.env);
@@ -119,6 +129,13 @@ function dataOf(directory: string, data: string | undefined, env: Surroundings['
   // systemd gives several, separated by colons, where a unit asks for several; the first is ours.
   const [stateDirectory = ''] = (env.STATE_DIRECTORY ?? '').split(':');
   return resolve(directory, data ?? (stateDirectory === '' ? './data' : stateDirectory));
+}
+
+async function checkObject(object: ConfigObject, surroundings: Surroundings): Promise<CheckedConfig> {
+  const text = await ConfigText.of(object, join(surroundings.cwd, 'config'), surroundings.env);
+  const config = await build(text, surroundings);
+  if (config && text.problems.length === 0) return { config: { ...config, file: undefined } };
+  return { problems: text.problems.map((problem) => ({ ...problem, file: 'config', line: 0, column: 0 })) };
 }
 
 /** `fondaco.yaml:3:5: writers[0].name must be …`. */
@@ -249,7 +266,7 @@ async function probeWriters(text: ConfigText): Promise<void> {
     const path = ['writers', index];
     const isKnown = (key: string): boolean => key in kind.shape && !text.isUnset([...path, key]);
     const own = Object.fromEntries(Object.entries(value as object).filter(([key]) => isKnown(key)));
-    if (!section(kind.shape).safeParse(own).success || (kind.check?.(own) ?? []).length > 0) continue;
+    if (!section(kind.shape).safeParse(own).success || ((await kind.check?.(own, dirname(text.file))) ?? []).length > 0) continue;
     reportSettings(text, path, await kind.probe(own, dirname(text.file)));
   }
 }

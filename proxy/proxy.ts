@@ -8,8 +8,8 @@
 import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { Logger } from 'pino';
-import type { Clock } from '../core/clock.ts';
+import { pino, type Logger } from 'pino';
+import { systemClock, systemRandom, type Clock } from '../core/clock.ts';
 import { asError, FondacoError } from '../core/errors.ts';
 import type { Journal } from '../core/journal.ts';
 import type { Writer } from '../core/writer.ts';
@@ -41,11 +41,13 @@ const WATCH_MS = 500;
 /** How long before its end a certificate is warned of at the start, ms. */
 const EXPIRY_WARNING_MS = 30 * 24 * 3600 * 1000;
 
+/** Without them: the machine's clock and chance, no log, this process's stdout and environment. */
 export interface ProxyParts extends WriterParts {
   readonly clock: Clock;
   /** Numbers in [0, 1). */
   readonly random: () => number;
   readonly logger: Logger;
+  /** What /v1/status tells. */
   readonly version: string;
   /** Called once, when events are taken. */
   readonly ready?: (bound: Bound) => void;
@@ -61,7 +63,8 @@ export interface Bound {
  * Runs a proxy until `signal` is aborted, then stops it cleanly and resolves. Rejects CONFIG (the data directory or an address cannot be
  * used), UNAVAILABLE (one of them is in use), CORRUPT, FULL, or with a bug.
  */
-export async function runProxy(config: ProxyConfig, parts: ProxyParts, signal: AbortSignal): Promise<void> {
+export async function runProxy(config: ProxyConfig, given: Partial<ProxyParts>, signal: AbortSignal): Promise<void> {
+  const parts = withDefaults(given);
   const { logger } = parts;
   const journal = await openStore(config, parts);
   try {
@@ -70,6 +73,12 @@ export async function runProxy(config: ProxyConfig, parts: ProxyParts, signal: A
     await journal.close();
   }
   logger.info({ data: config.data }, 'proxy stopped');
+}
+
+function withDefaults(given: Partial<ProxyParts>): ProxyParts {
+  const { stdout, env } = process;
+  const silent = { clock: systemClock(), random: systemRandom, logger: pino({ level: 'silent' }), version: 'embedded', stdout, env };
+  return { ...silent, ...given };
 }
 
 async function openStore(config: ProxyConfig, { clock, logger }: ProxyParts): Promise<Journal> {

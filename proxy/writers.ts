@@ -15,10 +15,7 @@ export interface WriterParts {
 }
 
 /** … and of its config. */
-export interface OpenParts extends WriterParts, WriterContext {
-  /** What relative paths in the settings are relative to. */
-  readonly directory: string;
-}
+export interface OpenParts extends WriterParts, WriterContext {}
 
 /** Settings are given as they are written in the config; but for `check`, they have passed `check`. */
 export interface WriterKind {

@@ -130,6 +130,6 @@ function problemOf({ message, path = [] }: StandardIssue): SettingProblem {
 
 /** Of what others wrote: it may be no text. */
 function cut(given: unknown): string {
-  const text = String(given);
+  const text = asError(given).message;
   return text.length > MESSAGE_CHARS_MAX ? `${text.slice(0, MESSAGE_CHARS_MAX)}…` : text;
 }

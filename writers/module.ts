@@ -3,31 +3,26 @@ import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
 import type { Delivery, Writer } from '../core/writer.ts';
 import { loadWriter, type ModuleSettings } from './module-settings.ts';
 
-export interface ModuleParts extends WriterContext {
-  /** What `module` is relative to. */
-  readonly directory: string;
-}
-
 /** A writer that somebody else wrote. What it does wrong stays its own: other writers' events are out of its reach, its bugs are UNAVAILABLE. */
 export class ModuleWriter implements Writer {
   readonly #writer: Writer;
   readonly #module: string;
-  readonly #parts: ModuleParts;
+  readonly #parts: WriterContext;
   /** The bug that was logged last. */
   #told = '';
 
   /** Rejects CONFIG for a module or settings that cannot be used, or with what the module's `open` rejects with. */
-  static async open(settings: ModuleSettings, parts: ModuleParts): Promise<Writer> {
-    const { definition, value } = await loadWriter(settings, parts.directory);
-    const { name, logger } = parts;
-    const writer: unknown = await definition.open(value, { name, logger });
+  static async open(settings: ModuleSettings, parts: WriterContext): Promise<Writer> {
+    const { name, logger, directory } = parts;
+    const { definition, value } = await loadWriter(settings, directory);
+    const writer: unknown = await definition.open(value, { name, logger, directory });
     if (typeof writer !== 'object' || writer === null || typeof (writer as Partial<Writer>).write !== 'function') {
       throw new FondacoError('CONFIG', `open of module ${settings.module} must give an object with write(batch, signal)`);
     }
     return new ModuleWriter(writer as Writer, settings.module, parts);
   }
 
-  private constructor(writer: Writer, module: string, parts: ModuleParts) {
+  private constructor(writer: Writer, module: string, parts: WriterContext) {
     this.#writer = writer;
     this.#module = module;
     this.#parts = parts;

@@ -3,7 +3,7 @@ import { assert } from 'chai';
 import { FondacoError, isFondacoError } from '../../core/errors.ts';
 import type { Journal } from '../../core/journal.ts';
 import type { Delivery, Writer } from '../../core/writer.ts';
-import { Dispatch, type DispatchOptions, type WriterSettings } from '../../dispatcher/index.ts';
+import { Dispatch, type DispatchOptions, type StoredLetter, type WriterSettings } from '../../dispatcher/index.ts';
 import { openJournal } from '../../journal/index.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 import { until } from '../support/until.ts';
@@ -144,8 +144,12 @@ describe('the dispatcher as a library', () => {
     await dispatch.record('a.B', 'info', 'bad 2');
     const dead = (): number => dispatch.status().writers[0]!.dead;
     await until('two are set aside', () => dead() === 2 && shelf.messages.includes('good'));
-    const letters = [];
-    for await (const letter of dispatch.deadLetters('ops')) letters.push(letter);
+    const letters: StoredLetter[] = [];
+    await until('both can be read', async () => {
+      letters.length = 0;
+      for await (const letter of dispatch.deadLetters('ops')) letters.push(letter);
+      return letters.length === 2;
+    });
     assert.deepEqual(
       letters.map(({ letter }) => [letter?.event.message, letter?.error.status]),
       [

@@ -151,6 +151,35 @@ describe('proxy', () => {
     assert.include(readdirSync(folder), 'other');
   });
 
+  it('runs from an object like a config, with nothing else given', async () => {
+    const config = await loadConfig(
+      {
+        site: 'plant-7',
+        listen: { grpc: '127.0.0.1:0', http: '127.0.0.1:0' },
+        writers: [{ name: 'ops', kind: 'http', url: '${URL}', format: 'json', batch: { interval: '10ms' } }],
+      },
+      { env: { URL: subscriber.url }, cwd: folder },
+    );
+    assert.deepInclude(config, { file: undefined, directory: folder, data: join(folder, 'data') });
+    stop = new AbortController();
+    const bound = await new Promise<Bound>((ready, reject) => {
+      running = runProxy(config, { ready }, stop.signal);
+      running.catch(reject);
+    });
+    await record(bound, 3);
+    await subscriber.until(() => delivered().length === 3);
+  });
+
+  it('names what is wrong with such an object by its keys', async () => {
+    let failure: FondacoError | undefined;
+    await loadConfig({ sitee: 'x', writers: [{ name: 'a', kind: 'pigeon' }] }, { env: {}, cwd: folder }).catch((error: unknown) => {
+      if (isFondacoError(error)) failure = error;
+    });
+    running = Promise.resolve();
+    assert.match(failure!.message, /^\[CONFIG\] 2 problems in the config\n {2}config: sitee is unknown/);
+    assert.include(failure!.message, '\n  config: writers[0].kind must be one of http, file, console, module, got "pigeon"');
+  });
+
   it('names a data directory that cannot be made', async () => {
     writeFileSync(join(folder, 'data'), 'a file');
     let failure: FondacoError | undefined;

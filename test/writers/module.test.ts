@@ -59,7 +59,7 @@ describe('a writer from a module', () => {
         'a definition without open',
         `${HEAD}export default defineWriter({});`,
         '',
-        'must be defined with a function open(settings, { name, logger })',
+        'must be defined with a function open(settings, { name, logger, directory })',
       ],
       [
         'a schema that is none',
