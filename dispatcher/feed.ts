@@ -166,8 +166,8 @@ export class Feed {
   }
 
   /**
-   * Ends a pause, a refusal or a suspension, and tries at once. False: there was none; then it tries as early as the destination allows.
-   * Rejects UNAVAILABLE or FULL where the journal takes nothing.
+   * Ends a pause, a refusal or a suspension, and tries at once, also where it waits between attempts and the destination asked for more time:
+   * a person knows better. False: there was nothing to end. Rejects UNAVAILABLE or FULL where the journal takes nothing.
    */
   async resume(): Promise<boolean> {
     const isResumed = await this.command((draft) => {
@@ -175,16 +175,20 @@ export class Feed {
       this.put(draft);
       return true;
     });
-    for (const lane of LANES) this.lanes[lane].forward();
-    this.replay.forward();
-    return isResumed;
+    const isRetrying = this.#isRetrying;
+    for (const lane of LANES) this.lanes[lane].tryNow();
+    this.replay.tryNow();
+    return isResumed || isRetrying;
+  }
+
+  get #isRetrying(): boolean {
+    return LANES.some((lane) => this.row.lanes[lane].attempts > 0);
   }
 
   status(): FeedStatus {
     const { row } = this;
-    const isRetrying = LANES.some((lane) => row.lanes[lane].attempts > 0);
     const dead = LANES.reduce((sum, lane) => sum + row.lanes[lane].dead, 0);
-    const state = row.state === 'delivering' && isRetrying ? 'retrying' : row.state;
+    const state = row.state === 'delivering' && this.#isRetrying ? 'retrying' : row.state;
     const { paused, resumedAt } = row;
     return {
       name: this.settings.name,

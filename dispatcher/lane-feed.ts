@@ -93,6 +93,12 @@ export class LaneFeed {
     this.bell.ring();
   }
 
+  /** Tries now, whatever the destination asked for. */
+  tryNow(): void {
+    this.retry.now();
+    this.bell.ring();
+  }
+
   status(): LaneStatus {
     const { cursor, attempts, series, seq } = this.#row;
     const receivedAt = this.#reader.receivedAt(cursor);

@@ -89,6 +89,12 @@ export class Replay {
     this.#bell.ring();
   }
 
+  /** Tries now, whatever the destination asked for. */
+  tryNow(): void {
+    this.#retry.now();
+    this.#bell.ring();
+  }
+
   /**
    * Begins, with the chosen letters or all that there are at this moment, and resolves when that is durable. Rejects UNAVAILABLE or FULL
    * where the journal takes nothing.

@@ -53,6 +53,11 @@ export class RetryTimer {
     this.#dueAt = Math.min(this.#dueAt, this.#notBefore);
   }
 
+  /** Tries now, whatever the destination asked for: a person says so. */
+  now(): void {
+    this.#dueAt = this.#notBefore = this.#clock.monotonic();
+  }
+
   /** When an attempt may be brought forward: at most one a second, never before `Retry-After`. */
   forwardInMs(): number {
     return Math.max(this.lastAttemptAt + FORWARD_MS, this.#notBefore) - this.#clock.monotonic();

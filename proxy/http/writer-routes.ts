@@ -22,7 +22,7 @@ export function writerRoutes({ feeds, kindOf }: WriterParts): Routes {
       noBody(body);
       const feed = feedOf(feeds, params.name);
       const isChanged = await feed.resume();
-      const note = 'it was not paused, refused or suspended';
+      const note = 'it was not paused, refused, suspended or retrying';
       return { writer: params.name, state: feed.status().state, isChanged, ...(!isChanged && { note }) };
     });
   };

@@ -128,17 +128,20 @@ describe('a writer that a person pauses', () => {
     expect(types('other')).to.deep.equal(['fondaco.WriterPaused', 'fondaco.WriterResumed']);
   });
 
-  it('while it retries: waits no more, and is tried at once when it is resumed, but never before what was asked for', async () => {
+  it('while it retries: waits no more, and is tried at once when it is resumed, also where it was asked to wait longer', async () => {
     await open();
     kit.writer().answer = () => new FondacoError('UNAVAILABLE', '429', { retryAfterMs: 20_000 });
     await record(1, 1);
     await kit.feed().pause();
     await kit.clock.advance(10_000);
-    await kit.feed().resume();
-    await kit.clock.advance(9_000);
     expect(kit.writer().requests).to.have.lengthOf(1);
-    await kit.clock.advance(1_100);
+    expect(await kit.feed().resume()).to.equal(true);
+    await kit.clock.advance(0);
     expect(kit.writer().requests).to.have.lengthOf(2);
+    await kit.clock.advance(1_000);
+    expect(await kit.feed().resume(), 'nothing is to be ended, but it waits').to.equal(true);
+    await kit.clock.advance(0);
+    expect(kit.writer().requests).to.have.lengthOf(3);
     kit.writer().answer = away;
     await kit.clock.advance(120_000);
     const before = kit.writer().requests.length;

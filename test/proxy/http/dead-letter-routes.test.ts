@@ -247,7 +247,7 @@ describe('dead letters over HTTP', () => {
       writer: 'ops',
       state: 'delivering',
       isChanged: false,
-      note: 'it was not paused, refused or suspended',
+      note: 'it was not paused, refused, suspended or retrying',
     });
     assert.deepEqual(await post('pause'), { writer: 'ops', state: 'paused', isChanged: true });
     assert.deepEqual(await post('pause'), { writer: 'ops', state: 'paused', isChanged: false, note: 'it was paused already' });
