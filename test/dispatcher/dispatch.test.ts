@@ -5,6 +5,7 @@ import type { Journal } from '../../core/journal.ts';
 import type { Delivery, Writer } from '../../core/writer.ts';
 import { Dispatch, type DispatchOptions, type StoredLetter, type WriterSettings } from '../../dispatcher/index.ts';
 import { openJournal } from '../../journal/index.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 import { until } from '../support/until.ts';
 
@@ -206,6 +207,21 @@ describe('the dispatcher as a library', () => {
     await start({ ops: { writer: { write, close: () => Promise.reject(new Error('still busy')) } } }, { onProblem });
     await end();
     assert.deepEqual(problems, ['[UNAVAILABLE] writer ops cannot be closed: still busy']);
+  });
+
+  it('waits for a writer that never closes for 5 s, not for ever', async () => {
+    const problems: string[] = [];
+    const clock = new FakeClock();
+    const writer = { write: async (): Promise<void> => undefined, close: () => new Promise<void>(() => undefined) };
+    await start({ ops: { writer } }, { clock, onProblem: ({ message }) => problems.push(message) });
+    stop.abort();
+    let isOver = false;
+    void running!.then(() => (isOver = true));
+    await until('it has ended', async () => {
+      await clock.advance(1000);
+      return isOver;
+    });
+    assert.deepEqual(problems, ['[UNAVAILABLE] writer ops cannot be closed: [UNAVAILABLE] it must be closed within 5000 ms']);
   });
 
   it('rejects what is wrong with an event, and stores nothing of it', async () => {

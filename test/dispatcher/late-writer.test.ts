@@ -41,4 +41,32 @@ describe('a writer that is opened by its first write', () => {
     await writer.write([], never);
     await writer.close();
   });
+
+  it('gives an opening up that hangs when the write is aborted, closes what comes of it late, and opens anew', async () => {
+    const closed: string[] = [];
+    const opened = (name: string): Writer => ({ write: async () => undefined, close: async () => void closed.push(name) });
+    let finish: (writer: Writer) => void = () => undefined;
+    const openings = [() => new Promise<Writer>((resolve) => (finish = resolve)), async () => opened('second')];
+    const writer = new LateWriter(async () => openings.shift()!());
+    const stop = new AbortController();
+    const writing = failure(writer.write([], stop.signal));
+    stop.abort();
+    assert.equal((await writing).code, 'UNAVAILABLE');
+    await writer.write([], never);
+    finish(opened('first'));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(closed, ['first']);
+    await writer.close();
+    assert.deepEqual(closed, ['first', 'second']);
+  });
+
+  it('has the resendWindow of the writer behind it, and refuses one that is none', async () => {
+    const windows: unknown[] = [-1, 'many', 20];
+    const writer = new LateWriter(async () => ({ resendWindow: windows.shift() as number, write: async () => undefined }));
+    assert.equal((await failure(writer.write([], never))).code, 'REFUSED');
+    assert.include((await failure(writer.write([], never))).message, 'resendWindow of a writer must be a whole number from 0, got many');
+    assert.isUndefined(writer.resendWindow);
+    await writer.write([], never);
+    assert.equal(writer.resendWindow, 20);
+  });
 });
