@@ -4,6 +4,7 @@ import { CATALOG } from '../core/catalog.ts';
 import { asError } from '../core/errors.ts';
 import { formatCatalogProblem, readCatalogFiles, type CatalogFile } from '../proto/catalog-file.ts';
 import { visible } from '../writers/console-line.ts';
+import { askProxy, type Api } from './api.ts';
 import { catalogModule } from './catalog-module.ts';
 import { EXIT, ExitError } from './exit.ts';
 import { cut, plural, print, printJson, screenColumns, table } from './text.ts';
@@ -50,8 +51,22 @@ export async function showCatalog(paths: readonly string[], flags: CatalogFlags)
   else print(typeTable(types, screenColumns()));
 }
 
+interface ProxyCatalogs {
+  readonly unknownTypes: string;
+  readonly catalogs: readonly { readonly name: string; readonly types: readonly Omit<ShownType, 'file'>[] }[];
+}
+
+/** The event types that a proxy knows. Rejects with exit code 64 for flags that go with files only. */
+export async function showProxyCatalogs(api: Api, { json, prefix }: CatalogFlags): Promise<void> {
+  if (prefix !== undefined) throw new ExitError(EXIT.usage, '--prefix must come with files, got none');
+  const answer = await askProxy<ProxyCatalogs>(api, '/v1/catalogs', { needs: ['catalogs'] });
+  const types = answer.catalogs.flatMap((catalog) => catalog.types);
+  if (json === true) printJson(answer);
+  else print(types.length === 0 ? 'the proxy has no catalogs: it takes every type' : typeTable(types, screenColumns()));
+}
+
 /** Descriptions are cut so that a line fits into `columns`, if it can. */
-export function typeTable(types: readonly ShownType[], columns: number): string {
+export function typeTable(types: readonly Omit<ShownType, 'file'>[], columns: number): string {
   const head = ['type', 'severity', 'dedup by', 'description'];
   const rows = types.map(({ type, severity, description, dedupFields }) => [
     visible(type),

@@ -8,6 +8,8 @@ import { count, cut, paint, plural, print, screenColumns, table, terminalJson } 
 export interface EventListFlags extends EventQuery {
   readonly limit: number;
   readonly json?: boolean;
+  /** Those that were rejected, instead of those in the journal. */
+  readonly rejected?: boolean;
 }
 
 const MESSAGE_COLUMNS_MIN = 20;

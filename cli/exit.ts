@@ -4,7 +4,7 @@
  * | code | means |
  * |---|---|
  * | 0 | done |
- * | 1 | something needs a person: `status` (stuck, or lost lately), `ledger` (does not balance), `doctor` (a check failed), a replay with events that died again |
+ * | 1 | something needs a person: `status` (stuck, or lost lately), `ledger` (does not balance), `doctor` (a check failed), a replay with events that died again, `catalog generate --check` (stale) |
  * | 64 | the command line is wrong, names what the proxy or a spool has not (a writer, an event, a dead letter, a life), or a file to write that is there |
  * | 65 | `record`: some events were refused, the others went through |
  * | 66 | what the command line names to be read is not there or cannot be read: a file, a spool, a journal |

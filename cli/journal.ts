@@ -49,7 +49,7 @@ interface JournalCheck {
 
 const HOLDER = `fondaco journal, process ${process.pid}`;
 const READ_BYTES = 1024 * 1024;
-const ROWS = ['ledger', 'ages', 'series:', 'rejection:', 'window:', 'feed:', 'dead:', 'loss:', 'replay:'];
+const ROWS = ['ledger', 'ages', 'series:', 'rejection:', 'rejected:', 'window:', 'feed:', 'dead:', 'loss:', 'replay:'];
 
 /** Reads every entry and every row. Exits 1 if anything is damaged or the books do not balance. Rejects UNAVAILABLE while a proxy has it. */
 export async function checkJournal(flags: JournalFlags): Promise<void> {

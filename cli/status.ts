@@ -103,7 +103,7 @@ function headLines(status: StatusView): string[] {
     `site      ${visible(status.site)}    fondaco ${visible(status.version)}, up ${age(status.uptimeMs)} (since ${visible(status.startedAt)})`,
     `ingest    ${ingestText(status)}`,
     `accepted  ${count(accepted.urgent + accepted.normal)} events (${count(accepted.urgent)} urgent), ${count(status.acceptedSinceStart)} since the start${inputsText(status)}`,
-    `rejected  ${count(rejected)}    ${lossText(status)}`,
+    `rejected  ${count(rejected)}${rejected > 0 ? ' (fondaco event list --rejected)' : ''}    ${lossText(status)}`,
     `journal   ${bytes(journal.bytes)} of ${bytes(journal.bytesMax)}${journal.isLow ? alarm(', THE DISK IS FULL', true) : ''}`,
     `ledger    ${isBalanced ? 'balanced' : alarm('DOES NOT BALANCE', true)}, ${plural(windows.open, 'open window')}`,
   ];

@@ -36,6 +36,24 @@ export interface Batch {
   readonly isClosing: boolean;
   /** Who sends, for messages to people. */
   readonly sender: { readonly node: string; readonly component: string };
+  /** Events that the input has refused itself, before they had a number: to be kept for people. Never on the wire. */
+  readonly refused?: readonly RefusedEvent[];
+}
+
+/** An event that is not taken, and why. */
+export interface RefusedEvent {
+  readonly input: 'grpc' | 'http';
+  /** What its bytes are: a `fondaco.v1.Event`, or the text that came. Either may be malformed. */
+  readonly form: 'protobuf' | 'json';
+  /** `<series>-<seq>`; '' where it never had one. */
+  readonly id: string;
+  /** As far as they could be read. */
+  readonly type: string;
+  readonly node: string;
+  readonly component: string;
+  /** Field, expected, got. */
+  readonly reason: string;
+  readonly bytes: Uint8Array;
 }
 
 export interface BatchReply {

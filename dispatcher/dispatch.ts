@@ -15,6 +15,7 @@ import type { Journal } from '../core/journal.ts';
 import { SEVERITIES, type Severity } from '../core/severity.ts';
 import { Backlog, type BacklogStatus, type Budget } from './backlog.ts';
 import { DEAD_PREFIX, storedLetter, type LetterPlace, type StoredLetter } from './dead-letters.ts';
+import type { TypeRules } from '../core/type-rules.ts';
 import type { DedupOptions } from './dedup.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { Feed, type FeedSettings, type FeedStatus } from './feed.ts';
@@ -37,6 +38,8 @@ export interface DispatchOptions {
   readonly urgent?: Severity;
   /** Of the journal: `bytesMax` (4 GiB) of entries, delivered ones for `retentionMs` (7 days) within that. */
   readonly budget?: Partial<Budget>;
+  /** What catalogs say of event types; without them every type is taken as it comes. */
+  readonly types?: TypeRules | undefined;
   readonly clock?: Clock;
   /** Numbers in [0, 1), for back-off and hashes. */
   readonly random?: () => number;
@@ -54,7 +57,7 @@ export interface DispatchStatus {
 /** How long the closing of a writer may take. */
 const CLOSE_MS = 5000;
 const DAY_MS = 86_400_000;
-const KEYS = ['writers', 'component', 'node', 'dedup', 'urgent', 'budget', 'clock', 'random', 'onProblem'];
+const KEYS = ['writers', 'component', 'node', 'dedup', 'urgent', 'budget', 'types', 'clock', 'random', 'onProblem'];
 
 export class Dispatch {
   readonly dispatcher: Dispatcher;
@@ -80,14 +83,14 @@ export class Dispatch {
    * The journal stays its opener's, to be closed after `run` has resolved.
    */
   static async open(journal: Journal, options: DispatchOptions): Promise<Dispatch> {
-    const { clock = systemClock(), random = systemRandom, onProblem } = options;
+    const { clock = systemClock(), random = systemRandom, types, onProblem } = options;
     const { dedup, urgent, budget, node, component } = checked(options);
     const settings = feedSettings(options.writers);
-    const dispatcher = await Dispatcher.open(journal, { clock, random, dedup, urgent, node });
+    const dispatcher = await Dispatcher.open(journal, { clock, random, dedup, urgent, node, types });
     const feeds = await Promise.all(settings.map(async (each) => Feed.open(dispatcher, each)));
     const backlog = await Backlog.open(dispatcher, feeds, budget);
     const accept = dispatcher.accept.bind(dispatcher);
-    const input = new LocalInput({ accept, journal: journal.id, refusal: () => dispatcher.refusal, clock, node, component, urgent });
+    const input = new LocalInput({ accept, journal: journal.id, refusal: () => dispatcher.refusal, clock, node, component, urgent, types });
     return new Dispatch({ dispatcher, feeds, backlog, input }, onProblem);
   }
 

@@ -8,17 +8,21 @@ import type { Batch, BatchReply, LostRange } from '../core/batch.ts';
 import { Bell } from '../core/bell.ts';
 import type { Clock } from '../core/clock.ts';
 import { FondacoError, isFondacoError } from '../core/errors.ts';
+import { completeEvent, typeOf } from '../core/complete-event.ts';
 import { EventWalk } from '../core/event-walk.ts';
 import type { Draft, Entry, Journal, NewEntry } from '../core/journal.ts';
 import { LANES, type Lane } from '../core/lane.ts';
 import { SEVERITY_NUMBER, type Severity } from '../core/severity.ts';
+import type { TypeRules } from '../core/type-rules.ts';
 import { uuidText } from '../core/uuid.ts';
+import { batchReply } from './batch-reply.ts';
 import { LEDGER_ROW, zeroCounts, type Counts } from './counts.ts';
 import { FEED_PREFIX } from './feed-row.ts';
-import { mend, type Mended } from './mend.ts';
+import { mend, mendedEvent, type Mended } from './mend.ts';
 import { Dedup, WINDOW_PREFIX, type DedupOptions } from './dedup.ts';
 import { LOSS_PREFIX, Losses, type LossOrigin } from './losses.ts';
 import { OWN_TYPES, OwnSeries, type OwnEvent } from './own-events.ts';
+import { refusedBytes, RejectedEvents } from './rejected-events.ts';
 import { SeriesRows, type Series } from './series-rows.ts';
 
 export interface DispatcherOptions {
@@ -30,6 +34,8 @@ export interface DispatcherOptions {
   readonly urgent: Severity;
   /** The node that the proxy's own events name as their source. */
   readonly node: string;
+  /** What catalogs say of event types; without them every type is taken as it comes. */
+  readonly types?: TypeRules | undefined;
   /** Rows of series kept at most; 1,000,000. */
   readonly seriesMax?: number;
 }
@@ -41,12 +47,8 @@ const TICK_MS = 50;
 /** Bytes accepted and not durable yet; beyond it senders are throttled. */
 const PENDING_BYTES_MAX = 64 * 1024 * 1024;
 const THROTTLE_MS = 100;
-/** Of what is told about a damaged store. */
-const WHAT_MAX = 20;
 /** When to ask again where there is no room. */
 const FULL_MS = 1000;
-/** So that a reply stays below gRPC's 4 MiB, with reasons of some 300 bytes at most. */
-const REJECTIONS_PER_REPLY = 5_000;
 /** Of one series, not yet seen by its sender; beyond it the series is throttled until they are. */
 const REJECTIONS_MAX = 50_000;
 
@@ -54,6 +56,8 @@ export class Dispatcher {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly random: () => number;
+  /** Events that were rejected, as far as they are kept. */
+  readonly rejected: RejectedEvents;
   readonly #options: DispatcherOptions;
   readonly #urgentFrom: number;
   readonly #series: SeriesRows;
@@ -84,6 +88,7 @@ export class Dispatcher {
     this.#options = options;
     this.#urgentFrom = SEVERITY_NUMBER[options.urgent];
     this.#series = new SeriesRows(journal, options.seriesMax);
+    this.rejected = new RejectedEvents(journal, options.clock);
   }
 
   /** Takes up what the journal holds. */
@@ -231,6 +236,7 @@ export class Dispatcher {
     this.#counts = mended.counts;
     this.#series.clear();
     if (this.#mended) this.#counts.series = await this.#series.count();
+    await this.rejected.load();
     this.#losses.load(rows, mended.counts);
     this.#own = new OwnSeries(this.#options.node, clock.now());
     this.#dedup = new Dedup({ options: this.#options.dedup, clock, counts: this.#counts, own: this.#own, random });
@@ -258,14 +264,7 @@ export class Dispatcher {
 
   /** Tells what was damaged and put right. */
   reportMended(draft: Draft, what: readonly string[]): void {
-    const shown = what.slice(0, WHAT_MAX).map((text) => text.slice(0, 500));
-    const attributes = { what: shown, more: what.length - shown.length };
-    this.record(draft, 'urgent', {
-      type: OWN_TYPES.storeMended,
-      severity: 'error',
-      message: `the store was damaged: ${shown.join('; ')}`,
-      attributes,
-    });
+    this.record(draft, 'urgent', mendedEvent(what));
   }
 
   /** What was damaged at the last opening, and was put right. */
@@ -341,6 +340,7 @@ export class Dispatcher {
       this.#storeEvent(draft, series, entry, { seq, bytes: events[i]!, batch });
     }
     series.last = Math.max(series.last, seq);
+    for (const event of batch.refused ?? []) this.rejected.keep(draft, event);
   }
 
   #storeEvent(
@@ -350,8 +350,13 @@ export class Dispatcher {
     { seq, bytes, batch }: { seq: number; bytes: Uint8Array; batch: Batch },
   ): void {
     const walk = this.#walk;
-    if (!walk.over(bytes, 0, bytes.length)) {
-      this.#series.reject(draft, series, { seq, reason: walk.reason });
+    const { types } = this.#options;
+    const given = bytes;
+    if (types) bytes = completeEvent(given, types);
+    const reason = walk.over(bytes, 0, bytes.length) ? types?.refusal(typeOf(bytes)) : walk.reason;
+    if (reason !== undefined) {
+      this.#series.reject(draft, series, { seq, reason });
+      this.rejected.keep(draft, refusedBytes(given, `${series.id}-${seq}`, reason));
       this.#counts.rejected++;
       this.lose(draft, originOf(batch), 'rejected', [seq, seq]);
       return;
@@ -385,13 +390,7 @@ export class Dispatcher {
   }
 
   #reply(batch: Batch, series: Series): BatchReply {
-    let known = series.rejections.length;
-    while (known > 0 && series.rejections[known - 1]!.seq > batch.after) known--;
-    const reply = { series: batch.series, journal: this.journal.id };
-    const rejections = series.rejections.slice(known, known + REJECTIONS_PER_REPLY);
-    const isWhole = known + rejections.length === series.rejections.length;
-    // As much as a message holds; the sender hears the rest when it goes on from there.
-    return { ...reply, settled: isWhole ? series.last : rejections.at(-1)!.seq, rejections };
+    return batchReply(this.journal.id, batch, series);
   }
 }
 

@@ -2,6 +2,10 @@
 import type { DecodedEvent } from '../core/event-codec.ts';
 import { SEVERITY_NUMBER, type Severity } from '../core/severity.ts';
 
+/**
+ * Architecture invariant: a filter names only what no dedupKey leaves out, type and severity. A field that may be left out has to go back into the
+ * key first (core/event-walk.ts), or an event that a writer wants folds into one that it does not.
+ */
 export interface Filter {
   readonly minSeverity?: Severity;
   /** Event types, `*` standing for any characters: `cluster.*`. */

@@ -6,7 +6,7 @@
  * `after` is always what the dispatcher settled. A commit that failed may still be found on disk (the sync failed, not the write); so after
  * any failure the dispatcher is asked how far it knows the series, before another event is numbered.
  */
-import type { Batch, BatchReply } from '../core/batch.ts';
+import type { Batch, BatchReply, RefusedEvent } from '../core/batch.ts';
 import { FondacoError, isFondacoError } from '../core/errors.ts';
 import type { Lane } from '../core/lane.ts';
 import { uuidText, uuidV7Bytes } from '../core/uuid.ts';
@@ -36,6 +36,7 @@ const BATCH_BYTES = 1024 * 1024;
 
 interface Waiting {
   readonly events: readonly Uint8Array[];
+  readonly refused: readonly RefusedEvent[];
   readonly resolve: (taken: Taken) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -63,14 +64,15 @@ export class InputSeries {
   }
 
   /**
-   * Takes a request's events, all or none; they must be such that acceptance does not reject them. Resolves when they are durable. Rejects
+   * Takes a request's events, all or none; they must be such that acceptance does not reject them. What was `refused` of the request is kept
+   * in the same commit, to be looked at. Resolves when they are durable. Rejects
    * FULL or UNAVAILABLE, or with a bug of `accept`; then none is stored, as far as anyone was told.
    */
-  take(events: readonly Uint8Array[]): Promise<Taken> {
+  take(events: readonly Uint8Array[], refused: readonly RefusedEvent[] = []): Promise<Taken> {
     if (this.#isClosed)
       return Promise.reject(new FondacoError('UNAVAILABLE', 'nothing more is taken, this is the end of its run', { retryAfterMs: 1000 }));
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ events, resolve, reject });
+      this.#waiting.push({ events, refused, resolve, reject });
       this.#sending ??= this.#sendAll();
     });
   }
@@ -91,7 +93,12 @@ export class InputSeries {
     while (this.#waiting.length > 0) {
       const requests = this.#nextRequests();
       try {
-        let first = (await this.#send(requests.flatMap(({ events }) => events))) + 1;
+        const refused = requests.flatMap((request) => request.refused);
+        let first =
+          (await this.#send(
+            requests.flatMap(({ events }) => events),
+            refused,
+          )) + 1;
         for (const { events, resolve } of requests) {
           resolve({ series: this.#id, first });
           first += events.length;
@@ -108,13 +115,14 @@ export class InputSeries {
     let end = 0;
     while (end < this.#waiting.length && bytes < BATCH_BYTES) {
       for (const event of this.#waiting[end]!.events) bytes += event.length;
+      for (const event of this.#waiting[end]!.refused) bytes += event.bytes.length;
       end++;
     }
     return this.#waiting.splice(0, end);
   }
 
   /** Sends a batch; resolves with the seq after which its events are stored. */
-  async #send(events: readonly Uint8Array[]): Promise<number> {
+  async #send(events: readonly Uint8Array[], refused: readonly RefusedEvent[]): Promise<number> {
     if (this.#isUnsure) {
       const { settled } = await this.#accept([], { after: 0 });
       this.#settled = Math.max(this.#settled, settled);
@@ -122,9 +130,9 @@ export class InputSeries {
     }
     const after = this.#settled;
     this.#isUnsure = true;
-    let reply = await this.#accept(events, {});
+    let reply = await this.#accept(events, { refused });
     // The journal has lost what it had settled: it says so in a loss notice, and goes on from here.
-    if (reply.expected !== undefined) reply = await this.#accept(events, { isGone: true });
+    if (reply.expected !== undefined) reply = await this.#accept(events, { isGone: true, refused });
     if (reply.settled !== after + events.length || reply.rejections.length > 0)
       throw new Error(`a batch of ${events.length} after ${after} must be settled whole, got ${JSON.stringify(reply)}`);
     this.#settled = reply.settled;

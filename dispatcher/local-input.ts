@@ -4,6 +4,7 @@ import { FondacoError } from '../core/errors.ts';
 import { checkCall, type EventDetails } from '../core/event-input.ts';
 import { LANES, perLane, type PerLane } from '../core/lane.ts';
 import { SEVERITY_NUMBER, type Severity } from '../core/severity.ts';
+import type { TypeRules } from '../core/type-rules.ts';
 import { EventBytes } from './event-bytes.ts';
 import { InputSeries } from './input-series.ts';
 
@@ -18,6 +19,8 @@ export interface LocalInputOptions {
   readonly component: string;
   /** The lowest severity of the urgent lane. */
   readonly urgent: Severity;
+  /** What catalogs say of event types. */
+  readonly types?: TypeRules | undefined;
 }
 
 /** Of events whose `record` has not resolved. */

@@ -11,6 +11,7 @@ import { WINDOW_PREFIX } from './dedup.ts';
 import { FEED_PREFIX, newFeedRow, type FeedRow } from './feed-row.ts';
 import type { Filter } from './filter.ts';
 import { LOSS_PREFIX } from './losses.ts';
+import { OWN_TYPES, type OwnEvent } from './own-events.ts';
 
 export interface Mended {
   readonly counts: Counts;
@@ -130,4 +131,14 @@ function accepted({ accepted }: Counts): number {
 
 function held(windows: readonly Row[]): number {
   return windows.reduce((sum, { value }) => sum + (value as { held: number }).held, 0);
+}
+
+/** Of what is told about a damaged store. */
+const WHAT_MAX = 20;
+
+/** The event that tells what was damaged and put right. */
+export function mendedEvent(what: readonly string[]): OwnEvent {
+  const shown = what.slice(0, WHAT_MAX).map((text) => text.slice(0, 500));
+  const attributes = { what: shown, more: what.length - shown.length };
+  return { type: OWN_TYPES.storeMended, severity: 'error', message: `the store was damaged: ${shown.join('; ')}`, attributes };
 }

@@ -8,8 +8,6 @@ import { parseAddress, type ListenAddress } from './address.ts';
 
 /** Keys of the design that this version has not got yet, by the key they stand below: they get an answer of their own, because they are not misspelt. */
 const LATER = new Set([
-  'catalogs',
-  'unknownTypes',
   'subscriptions',
   'writers.secret',
   'writers.secrets',
@@ -120,6 +118,10 @@ export const configSchema = section({
     retention: duration({ min: '0s', max: '3650d' }).default(DEFAULTS.budget.retentionMs),
   }).prefault({}),
   lanes: section({ urgent: section({ minSeverity: severity().default(DEFAULTS.urgent) }).prefault({}) }).prefault({}),
+  /** Event types that are known, with their severity and dedup fields where events have none. Relative to the config file. */
+  catalogs: z.array(filePath('the path of a .proto file')).max(100).default([]),
+  /** What becomes of events of other types. */
+  unknownTypes: oneOf('accept', 'reject').default('accept'),
   inputs: leaf('an empty list, inputs besides gRPC come with a later version', { type: 'array', maxItems: 0 }, (value) =>
     Array.isArray(value) && value.length === 0 ? ([] as const) : undefined,
   ).optional(),

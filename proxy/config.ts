@@ -7,6 +7,7 @@ import { hostname } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import type { RetryPolicy } from '../core/backoff.ts';
+import type { Catalog } from '../core/catalog.ts';
 import { systemClock } from '../core/clock.ts';
 import { FondacoError } from '../core/errors.ts';
 import type { Severity } from '../core/severity.ts';
@@ -14,6 +15,7 @@ import type { Budget } from '../dispatcher/backlog.ts';
 import type { BacklogLimits } from '../dispatcher/feed.ts';
 import { section, type SettingProblem } from '../writers/settings.ts';
 import { formatAddress, isLocal, parseAddress, type ListenAddress } from './address.ts';
+import { readConfigCatalogs } from './config-catalogs.ts';
 import { comesLater, configSchema, retryPolicy, writerShape } from './config-schema.ts';
 import { ConfigText, showPath, type KeyPath, type Problem } from './config-yaml.ts';
 import { readListenTls, type ListenTls } from './listen-tls.ts';
@@ -40,6 +42,9 @@ export interface ProxyConfig {
   /** The lowest severity of the urgent lane. */
   readonly urgent: Severity;
   readonly journal: Budget;
+  readonly catalogs: readonly Catalog[];
+  /** What becomes of events whose type is in none of them. */
+  readonly unknownTypes: 'accept' | 'reject';
   readonly writers: readonly WriterConfig[];
 }
 
@@ -108,7 +113,13 @@ export async function checkConfig(
   const config = text.isSound ? await build(text, surroundings) : undefined;
   if (text.isSound && isProbing) await probeWriters(text);
   if (config && text.problems.length === 0) return { config };
-  return { problems: text.problems.sort((a, b) => a.line - b.line || a.column - b.column) };
+  return { problems: text.problems.sort(byPlace(text.file)) };
+}
+
+/** The config's own problems first, then those of files that it names; in each by their places. */
+function byPlace(first: string): (a: Problem, b: Problem) => number {
+  const rank = ({ file }: Problem): number => (file === first ? 0 : 1);
+  return (a, b) => rank(a) - rank(b) || (a.file === b.file ? a.line - b.line || a.column - b.column : a.file < b.file ? -1 : 1);
 }
 
 /**
@@ -156,10 +167,11 @@ async function build(text: ConfigText, surroundings: Surroundings): Promise<Prox
   checkListen(text, member(value, 'listen'));
   const files = parsed.success ? parsed.data.listen.tls : undefined;
   const tls = files && (await readListenTls(text, files, surroundings.nowMs ?? systemClock().now()));
+  const catalogs = parsed.success ? await buildCatalogs(text, parsed.data) : [];
   const given = member(value, 'writers');
   const writers = Array.isArray(given) ? await buildWriters(text, given, dirname(text.file)) : [];
   if (!parsed.success || text.problems.length > 0) return undefined;
-  return assemble(parsed.data, given === undefined ? await defaultWriters() : writers, text.file, surroundings, tls);
+  return assemble(parsed.data, given === undefined ? await defaultWriters() : writers, text.file, surroundings, { tls, catalogs });
 }
 
 async function buildDefault(surroundings: Surroundings): Promise<ProxyConfig> {
@@ -171,7 +183,7 @@ function assemble(
   writers: readonly WriterConfig[],
   file: string | undefined,
   { env, cwd, hostname: host }: Surroundings,
-  tls?: ListenTls,
+  { tls, catalogs = [] }: { readonly tls?: ListenTls | undefined; readonly catalogs?: readonly Catalog[] } = {},
 ): ProxyConfig {
   const { listen, dedup, lanes, journal } = settings;
   const directory = file === undefined ? cwd : dirname(file);
@@ -190,8 +202,19 @@ function assemble(
     dedup: { intervalMs: dedup.interval, windowsMax: dedup.windowsMax },
     urgent: lanes.urgent.minSeverity,
     journal: { bytesMax: journal.bytesMax, retentionMs: journal.retention },
+    catalogs,
+    unknownTypes: settings.unknownTypes,
     writers,
   };
+}
+
+async function buildCatalogs(text: ConfigText, { catalogs, unknownTypes }: z.output<typeof configSchema>): Promise<Catalog[]> {
+  if (unknownTypes === 'reject' && catalogs.length === 0)
+    text.problem(
+      ['unknownTypes'],
+      'unknownTypes must be accept without catalogs, got "reject": no type is known, so no event would be taken',
+    );
+  return catalogs.length === 0 ? [] : readConfigCatalogs(text, catalogs);
 }
 
 async function defaultWriters(): Promise<WriterConfig[]> {

@@ -12,6 +12,7 @@ import { pino, type Logger } from 'pino';
 import { systemClock, systemRandom, type Clock } from '../core/clock.ts';
 import { asError, FondacoError } from '../core/errors.ts';
 import type { Journal } from '../core/journal.ts';
+import { TypeRules } from '../core/type-rules.ts';
 import type { Writer } from '../core/writer.ts';
 import { Dispatch } from '../dispatcher/dispatch.ts';
 import type { Feed, FeedState } from '../dispatcher/feed.ts';
@@ -21,9 +22,11 @@ import { openJournal } from '../journal/open.ts';
 import { formatAddress, type ListenAddress } from './address.ts';
 import type { ProxyConfig, WriterConfig } from './config.ts';
 import { Gate } from './gate.ts';
+import { catalogRoutes } from './http/catalog-routes.ts';
 import { deadLetterRoutes } from './http/dead-letter-routes.ts';
 import { eventRoutes } from './http/event-routes.ts';
 import { historyRoutes } from './http/history-routes.ts';
+import { rejectionRoutes } from './http/rejection-routes.ts';
 import { HttpSurface } from './http/server.ts';
 import { statusRoutes } from './http/status-routes.ts';
 import { streamRoutes } from './http/stream-routes.ts';
@@ -99,9 +102,10 @@ async function openStore(config: ProxyConfig, { clock, logger }: ProxyParts): Pr
 async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, signal: AbortSignal): Promise<void> {
   const { clock, random, logger } = parts;
   const { dedup, urgent } = config;
+  const types = config.catalogs.length === 0 ? undefined : new TypeRules(config.catalogs, { isClosed: config.unknownTypes === 'reject' });
   const writers = await Promise.all(config.writers.map(async (writer) => writerSettings(writer, config, parts)));
   const onProblem = (problem: Error): void => logger.error({ err: problem }, 'a writer failed at its end');
-  const dispatch = await Dispatch.open(journal, { writers, dedup, urgent, budget: config.journal, clock, random, onProblem });
+  const dispatch = await Dispatch.open(journal, { writers, dedup, urgent, types, budget: config.journal, clock, random, onProblem });
   const { dispatcher, feeds, backlog } = dispatch;
   let isStopping = false;
   const isReady = (): boolean => journal.isOpen && !isStopping && dispatcher.refusal === undefined;
@@ -111,7 +115,15 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
   const stop = AbortSignal.any([signal, bug.signal]);
   const history = new History(journal, clock);
   const identity = { site: config.site, node: hostname(), data: config.data };
-  const httpInput = new HttpInput({ accept, journal: journal.id, refusal: () => dispatcher.refusal, clock, node: hostname(), urgent });
+  const httpInput = new HttpInput({
+    accept,
+    journal: journal.id,
+    refusal: () => dispatcher.refusal,
+    clock,
+    node: hostname(),
+    urgent,
+    types,
+  });
   const { tls, token } = config.listen;
   const turnedAway = (what: string): Refusals => new Refusals(clock, (refused, last, why) => logger.warn({ refused, last, why }, what));
   const gate = new Gate({ token, refusals: turnedAway('calls without the token of this proxy were refused') });
@@ -127,6 +139,8 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
       }),
       eventRoutes({ input: httpInput, clock }),
       historyRoutes({ history }),
+      rejectionRoutes(dispatcher.rejected),
+      catalogRoutes(types),
       streamRoutes({ history, journal, clock, stop }),
       writerRoutes({ feeds, kindOf: (name) => config.writers.find((writer) => writer.name === name)?.kind ?? '' }),
       deadLetterRoutes({ dispatcher, feeds }),

@@ -1,20 +1,23 @@
 import type { Command } from 'commander';
 import type { CatalogFlags, GenerateFlags } from '../catalog.ts';
-import { addNoun, withExamples } from './options.ts';
+import { addNoun, apiOf, withApiAndJson, withExamples, type ApiFlags } from './options.ts';
 
 export function addCatalog(to: Command): void {
-  const catalog = addNoun(to, 'catalog', 'the event types of .proto files');
+  const catalog = addNoun(to, 'catalog', 'event types: of .proto files, or those that the proxy knows');
   const show = catalog
     .command('show', { isDefault: true })
-    .description('the types with severity, dedup fields and description')
-    .argument('<file...>', '.proto files with enums')
-    .option('--json', 'as JSON');
-  withExamples(withPrefix(show), 'fondaco catalog show cluster.proto', 'fondaco catalog show *.proto --json | jq -r .types[].type').action(
-    async (files: string[], flags: CatalogFlags) => {
-      const { showCatalog } = await import('../catalog.ts');
-      await showCatalog(files, flags);
-    },
-  );
+    .description('the types with severity, dedup fields and description; without files those that the proxy knows')
+    .argument('[file...]', '.proto files with enums');
+  withExamples(
+    withPrefix(withApiAndJson(show)),
+    'fondaco catalog',
+    'fondaco catalog show cluster.proto',
+    'fondaco catalog show *.proto --json | jq -r .types[].type',
+  ).action(async (files: string[], flags: CatalogFlags & ApiFlags) => {
+    const { showCatalog, showProxyCatalogs } = await import('../catalog.ts');
+    if (files.length > 0) await showCatalog(files, flags);
+    else await showProxyCatalogs(apiOf(flags), flags);
+  });
   const generate = catalog
     .command('generate')
     .description('typed constants in TypeScript: a wrong type is a compile error')

@@ -11,15 +11,21 @@ export function addEvent(to: Command): void {
     .option('--since <time>', 'received since then: 2026-11-22T08:00:00Z, or how long ago: 90s, 15m, 2h, 7d', moment)
     .option('--until <time>', 'received before then', moment)
     .option('-n, --limit <number>', 'how many, 1 to 1000', wholeNumber(1, 1000), 50)
-    .option('--before <cursor>', 'older ones: where the page before ended');
+    .option('--before <cursor>', 'older ones: where the page before ended')
+    .option('--rejected', 'events that were rejected, and why; with --json as they came');
   withExamples(
     withApiAndJson(list),
     'fondaco event list',
     "fondaco event list --type 'cluster.*' --min-severity warn --since 1h",
     'fondaco event list --limit 1000 --json | jq -c .events[]',
+    'fondaco event list --rejected',
   ).action(async (flags: ApiFlags & EventListFlags) => {
+    if (flags.rejected === true) {
+      const { listRejections } = await import('../rejections.ts');
+      return listRejections(apiOf(flags), flags);
+    }
     const { listEvents } = await import('../event.ts');
-    await listEvents(apiOf(flags), flags);
+    return listEvents(apiOf(flags), flags);
   });
   const show = event
     .command('show')

@@ -3,6 +3,7 @@ import type { Positions } from '../../dispatcher/backward-lane.ts';
 import { eventQuery, FILTERS, formatPlace, numberOf, parametersOf, parsePlace } from './event-query.ts';
 import { eventView } from './event-view.ts';
 import { HttpError } from './http-error.ts';
+import { readsAtOnce } from './reads.ts';
 import type { Routes } from './server.ts';
 
 const PAGE_MAX = 1000;
@@ -13,17 +14,7 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** GET /v1/events (newest first, in pages) and GET /v1/events/{id}. */
 export function historyRoutes({ history }: { readonly history: History }): Routes {
-  let reads = 0;
-  const reading = async <T>(read: () => Promise<T>): Promise<T> => {
-    if (reads >= READS_MAX)
-      throw new HttpError(503, `at most ${READS_MAX} requests at a time may read the journal, got one more`, { retryAfterMs: 1000 });
-    reads++;
-    try {
-      return await read();
-    } finally {
-      reads--;
-    }
-  };
+  const reading = readsAtOnce(READS_MAX);
   return (app) => {
     app.get('/v1/events', async (request, reply) => {
       const parameters = parametersOf(request.query, ['limit', 'before', ...FILTERS]);

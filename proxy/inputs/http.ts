@@ -7,7 +7,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Batch, BatchReply } from '../../core/batch.ts';
+import type { Batch, BatchReply, RefusedEvent } from '../../core/batch.ts';
 import type { Clock } from '../../core/clock.ts';
 import { asError, FondacoError, isFondacoError } from '../../core/errors.ts';
 import { parseEvent, type InputDefaults } from '../../core/event-input.ts';
@@ -15,8 +15,9 @@ import { describeFault, shapeOfJson } from '../../core/json-shape.ts';
 import { LANES, perLane, type PerLane } from '../../core/lane.ts';
 import { readLines } from '../../core/ndjson.ts';
 import { SEVERITY_NUMBER, type Severity } from '../../core/severity.ts';
+import type { TypeRules } from '../../core/type-rules.ts';
 import { EventBytes } from '../../dispatcher/event-bytes.ts';
-import { InputSeries } from '../../dispatcher/input-series.ts';
+import { InputSeries, type Taken } from '../../dispatcher/input-series.ts';
 
 /** Events of one request. */
 export const EVENTS_MAX = 10_000;
@@ -36,6 +37,8 @@ export interface HttpInputOptions {
   readonly node: string;
   /** The lowest severity of the urgent lane. */
   readonly urgent: Severity;
+  /** What catalogs say of event types. */
+  readonly types?: TypeRules | undefined;
 }
 
 export type BodyForm = 'json' | 'ndjson';
@@ -91,8 +94,8 @@ export class HttpInput {
   constructor(options: HttpInputOptions) {
     const { accept, journal, refusal, clock, node } = options;
     this.#options = options;
-    this.#defaults = { node, component: 'http' };
-    const sender = this.#defaults;
+    const sender = { node, component: 'http' };
+    this.#defaults = { ...sender, types: options.types };
     this.#series = perLane((lane) => new InputSeries({ lane, accept, journal, refusal, sender, now: clock.now() }));
   }
 
@@ -119,13 +122,16 @@ export class HttpInput {
   async post(body: Buffer, form: BodyForm): Promise<Posted> {
     const results: EventResult[] = [];
     const events: Uint8Array[] = [];
+    const refused: RefusedEvent[] = [];
     let isUrgent = false;
     let bytes = 0;
     for await (const { text, line, problem } of form === 'json' ? partsOf(body) : linesOf(body)) {
       const place = { index: results.length, ...(line !== undefined && { line }) };
       const event = this.#read(text, problem);
-      if (event instanceof FondacoError) results.push({ ...place, error: resultError(event) });
-      else {
+      if (event instanceof FondacoError) {
+        results.push({ ...place, error: resultError(event) });
+        refused.push(this.#refused(text, event));
+      } else {
         results.push(place);
         events.push(event.bytes);
         isUrgent ||= event.severity >= SEVERITY_NUMBER[this.#options.urgent];
@@ -137,8 +143,11 @@ export class HttpInput {
     }
     const rejected = results.length - events.length;
     this.#rejected += rejected;
-    if (events.length === 0) return { accepted: 0, rejected, results };
-    const { series, first } = await this.#take(events, isUrgent);
+    if (events.length === 0) {
+      await this.#keep(refused);
+      return { accepted: 0, rejected, results };
+    }
+    const { series, first } = await this.#take(events, isUrgent, refused);
     let seq = first;
     return {
       accepted: events.length,
@@ -147,13 +156,39 @@ export class HttpInput {
     };
   }
 
-  async #take(events: readonly Uint8Array[], isUrgent: boolean): Promise<{ series: string; first: number }> {
+  async #take(events: readonly Uint8Array[], isUrgent: boolean, refused: readonly RefusedEvent[]): Promise<Taken> {
     try {
-      return await this.#series[isUrgent ? 'urgent' : 'normal'].take(events);
+      return await this.#series[isUrgent ? 'urgent' : 'normal'].take(events, refused);
     } catch (error) {
       if (!isFondacoError(error)) this.#bug.abort(error);
       throw error;
     }
+  }
+
+  /** Keeps what was refused of a request that has nothing else. Its sender hears the reasons either way: while nothing can be stored, it alone. */
+  async #keep(refused: readonly RefusedEvent[]): Promise<void> {
+    try {
+      await this.#take([], false, refused);
+    } catch (error) {
+      if (!isFondacoError(error)) throw error;
+    }
+  }
+
+  /** What is kept of an event that is refused: its text, and what it says of itself. */
+  #refused(text: string, { text: reason }: FondacoError): RefusedEvent {
+    const { type, source } = membersOf(text);
+    const { node, component } = this.#defaults;
+    const named = typeof source === 'object' && source !== null ? (source as Record<string, unknown>) : {};
+    return {
+      input: 'http',
+      form: 'json',
+      id: '',
+      type: typeof type === 'string' ? type : '',
+      node: typeof named.node === 'string' ? named.node : node,
+      component: typeof named.component === 'string' ? named.component : component,
+      reason,
+      bytes: Buffer.from(text),
+    };
   }
 
   /** One event's bytes and severity number, or why it is rejected. */
@@ -166,6 +201,16 @@ export class HttpInput {
       if (isFondacoError(error)) return error;
       throw error;
     }
+  }
+}
+
+/** Of an event that may be anything. */
+function membersOf(text: string): { readonly type?: unknown; readonly source?: unknown } {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? value : {};
+  } catch {
+    return {};
   }
 }
 

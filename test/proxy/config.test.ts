@@ -65,8 +65,13 @@ writers:
 
   /** What is wrong, where, and what is said. */
   const bad: [text: string, line: number, column: number, message: string][] = [
-    ['sitee: x', 1, 1, 'sitee is unknown, expected any of site, labels, data, listen, dedup, journal, lanes, inputs, writers'],
-    ['catalogs: []', 1, 1, 'catalogs comes with a later version'],
+    [
+      'sitee: x',
+      1,
+      1,
+      'sitee is unknown, expected any of site, labels, data, listen, dedup, journal, lanes, catalogs, unknownTypes, inputs, writers',
+    ],
+    ['subscriptions: []', 1, 1, 'subscriptions comes with a later version'],
     ['site: ""', 1, 7, 'site must be 1 to 256 bytes without control characters, got ""'],
     ['site: [a]', 1, 7, 'site must be 1 to 256 bytes without control characters, got a list'],
     ['site: 7', 1, 7, 'site must be 1 to 256 bytes without control characters, got 7'],
@@ -96,10 +101,10 @@ writers:
     ],
     ['lanes: { express: {} }', 1, 10, 'lanes.express is unknown, expected any of urgent'],
     [
-      'catalogs: [x.proto]',
+      'subscriptions: [x]',
       1,
       1,
-      'catalogs comes with a later version, this one knows site, labels, data, listen, dedup, journal, lanes, inputs, writers',
+      'subscriptions comes with a later version, this one knows site, labels, data, listen, dedup, journal, lanes, catalogs, unknownTypes, inputs, writers',
     ],
     ['lanes:\ndedup: {}', 1, 1, 'lanes must be a map, got nothing'],
     [writer('batch: { bytesMax: 4 }'), 5, 24, 'writers[0].batch.bytesMax must be a size from 1KiB to 64MiB, got 4'],
@@ -357,6 +362,8 @@ writers:
       dedup: { intervalMs: 10_000, windowsMax: 100_000 },
       urgent: 'error',
       journal: { bytesMax: 2 * 1024 ** 3, retentionMs: 3 * 86_400_000 },
+      catalogs: [],
+      unknownTypes: 'accept',
       writers: [
         {
           name: 'ops',

@@ -6,6 +6,7 @@ import type { FondacoError } from '../../core/errors.ts';
 import type { Journal } from '../../core/journal.ts';
 import type { Lane, PerLane } from '../../core/lane.ts';
 import { ProtobufWriter } from '../../core/protobuf.ts';
+import type { TypeRules } from '../../core/type-rules.ts';
 import { uuidV7Bytes } from '../../core/uuid.ts';
 import type { Delivery, Writer } from '../../core/writer.ts';
 import { Backlog, type Budget } from '../../dispatcher/backlog.ts';
@@ -80,6 +81,7 @@ export interface KitOptions {
   readonly dedupMs?: number;
   readonly windowsMax?: number;
   readonly seriesMax?: number;
+  readonly types?: TypeRules;
   /** What writers answer from the very first batch on. */
   readonly answers?: Record<string, ScriptedWriter['answer']>;
   /** For back-off (half of its range by default) and hash seeds. */
@@ -135,6 +137,7 @@ export class DispatchKit {
       dedup: { intervalMs: options.dedupMs ?? 0, windowsMax: options.windowsMax ?? 1000 },
       urgent: 'critical',
       node: 'proxy-host',
+      types: options.types,
       ...(options.seriesMax !== undefined && { seriesMax: options.seriesMax }),
     });
     const loops = [kit.dispatcher.run(kit.#stop.signal)];

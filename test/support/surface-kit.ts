@@ -1,6 +1,7 @@
 /** The HTTP surface over a real dispatcher and journal, LevelDB or simulated, without the rest of a proxy. */
 import { systemClock, type Clock } from '../../core/clock.ts';
 import type { Journal } from '../../core/journal.ts';
+import type { TypeRules } from '../../core/type-rules.ts';
 import { Dispatcher } from '../../dispatcher/dispatcher.ts';
 import { readLedger, type Ledger } from '../../dispatcher/ledger.ts';
 import { DiskJournal } from '../../journal/journal.ts';
@@ -12,6 +13,8 @@ import type { BodyLimits } from '../../proxy/http/body.ts';
 import { eventRoutes } from '../../proxy/http/event-routes.ts';
 import { historyRoutes } from '../../proxy/http/history-routes.ts';
 import { HttpSurface } from '../../proxy/http/server.ts';
+import { catalogRoutes } from '../../proxy/http/catalog-routes.ts';
+import { rejectionRoutes } from '../../proxy/http/rejection-routes.ts';
 import { streamRoutes, type StreamLimits } from '../../proxy/http/stream-routes.ts';
 import { HttpInput } from '../../proxy/inputs/http.ts';
 import { tempDirectory } from './temp-directory.ts';
@@ -23,6 +26,7 @@ export interface SurfaceKitOptions {
   readonly dedupMs?: number;
   readonly bodies?: BodyLimits;
   readonly streams?: StreamLimits;
+  readonly types?: TypeRules;
 }
 
 export interface Answer<T = Record<string, unknown>> {
@@ -49,7 +53,14 @@ export class SurfaceKit {
     const settings = { clock, stamp: { site: 'plant-7' } };
     const journal = storage ? await DiskJournal.open(() => storage.open(), settings) : await LevelJournal.open(path, settings);
     const dedup = { intervalMs: options.dedupMs ?? 0, windowsMax: 1000 };
-    const dispatcher = await Dispatcher.open(journal, { clock, random: () => 0.5, dedup, urgent: 'critical', node: 'proxy-host' });
+    const dispatcher = await Dispatcher.open(journal, {
+      clock,
+      random: () => 0.5,
+      dedup,
+      urgent: 'critical',
+      node: 'proxy-host',
+      types: options.types,
+    });
     const accept = dispatcher.accept.bind(dispatcher);
     const input = new HttpInput({
       accept,
@@ -58,6 +69,7 @@ export class SurfaceKit {
       clock,
       node: 'proxy-host',
       urgent: 'critical',
+      types: options.types,
     });
     const problems: Error[] = [];
     const stop = new AbortController();
@@ -67,6 +79,8 @@ export class SurfaceKit {
       routes: [
         eventRoutes({ input, clock, ...(options.bodies && { limits: options.bodies }) }),
         historyRoutes({ history }),
+        rejectionRoutes(dispatcher.rejected),
+        catalogRoutes(options.types),
         streamRoutes({ history, journal, clock, stop: stop.signal, ...(options.streams && { limits: options.streams }) }),
       ],
       onProblem: (problem) => problems.push(problem),
