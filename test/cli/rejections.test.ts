@@ -5,7 +5,7 @@ import { listRejections, rejectionTable } from '../../cli/rejections.ts';
 describe('fondaco event list --rejected', () => {
   it('shows a table that fits the screen', () => {
     const common = { rejectedTime: '2026-11-22T08:00:00.123Z', source: { node: 'n1', component: 'c1' } };
-    const reason = 'type must be one of catalog port, such as port.Down, got "port.Dwn"';
+    const reason = 'type must be one of the catalogs, such as port.Down, got "port.Dwn"';
     const rejections = [
       { ...common, number: 12, input: 'http', id: null, type: '', reason: '\u001b[2J' },
       { ...common, number: 9, input: 'grpc', id: '0199e0c4-7b1e-7000-8000-000000000001-17', type: 'port.Dwn', reason },
@@ -13,7 +13,7 @@ describe('fondaco event list --rejected', () => {
     assert.deepEqual(rejectionTable(rejections, 100).split('\n'), [
       'no  rejected (UTC)           input  type      source  reason                          id',
       '12  2026-11-22 08:00:00.123  http   -         n1/c1   \\e[2J                           -',
-      '9   2026-11-22 08:00:00.123  grpc   port.Dwn  n1/c1   type must be one of catalog p…  0199e0c4-7b1e-7000-8000-000000000001-17',
+      '9   2026-11-22 08:00:00.123  grpc   port.Dwn  n1/c1   type must be one of the catal…  0199e0c4-7b1e-7000-8000-000000000001-17',
     ]);
   });
 

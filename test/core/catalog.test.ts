@@ -100,7 +100,7 @@ describe('TypeRules', () => {
       ['x'.repeat(128), 'cluster.LeaderElected'],
     ];
     for (const [type, expected] of near)
-      assert.equal(rules.refusal(type), `type must be one of catalog cluster, disk, such as ${expected}, got "${type}"`);
+      assert.equal(rules.refusal(type), `type must be one of the catalogs, such as ${expected}, got "${type}"`);
   });
 
   it('takes whatever comes where it is open', () => {

@@ -130,7 +130,7 @@ describe('dispatcher/rejected events', () => {
     kit = await DispatchKit.open({ types: new TypeRules([PORT], { isClosed: true }), writers: { ops: {} } });
     const own = new Sender();
     const reply = await kit.dispatcher.accept(own.batch(0, [{ type: 'port.Up' }, { type: 'port.Dwn' }]));
-    const reason = 'type must be one of catalog port, such as port.Down, got "port.Dwn"';
+    const reason = 'type must be one of the catalogs, such as port.Down, got "port.Dwn"';
     assert.deepEqual(reply.rejections, [{ seq: 2, reason }]);
     assert.deepInclude((await kept())[0], { type: 'port.Dwn', reason });
     await kit.clock.advance(2000);

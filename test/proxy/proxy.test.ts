@@ -81,6 +81,34 @@ describe('proxy', () => {
     assert.deepInclude((await ask(bound, '/v1/ledger')) as object, { isBalanced: true });
   });
 
+  it('takes and refuses event types by its catalogs, whichever way they come, and keeps what it refused', async () => {
+    writeFileSync(join(folder, 'port.proto'), 'enum Types { Up = 0; Down = 1; }');
+    const bound = await start(text().replace('writers:', 'catalogs: [./port.proto]\nunknownTypes: reject\nwriters:'));
+    const problems: string[] = [];
+    const onError = (error: FondacoError): void => void problems.push(error.text);
+    const recorder = await Recorder.open({ component: 'test', proxy: formatAddress(bound.grpc), spool: false, onError });
+    recorder.event('port.Up', 'info', 'up');
+    const id = recorder.event('port.Dwn', 'info', 'down');
+    await recorder.flush();
+    await recorder.close();
+    const reason = 'type must be one of the catalogs, such as port.Down, got "port.Dwn"';
+    assert.deepEqual(problems, [`event ${id}: ${reason}`]);
+    const body = JSON.stringify({ type: 'port.Uup', severity: 'info', message: 'm' });
+    const headers = { 'content-type': 'application/json' };
+    const posted = await fetch(`http://${formatAddress(bound.http)}/v1/events`, { method: 'POST', headers, body });
+    assert.equal(posted.status, 400);
+    const { rejections } = (await ask(bound, '/v1/rejections')) as { rejections: { type: string; input: string; id: string | null }[] };
+    assert.deepEqual(
+      rejections.map(({ type, input, id: of }) => [type, input, of]),
+      [
+        ['port.Uup', 'http', null],
+        ['port.Dwn', 'grpc', id],
+      ],
+    );
+    assert.deepInclude((await ask(bound, '/v1/catalogs')) as object, { unknownTypes: 'reject' });
+    await subscriber.until(() => delivered().includes('up'));
+  });
+
   it('stays ready when a destination is dead, and logs that once', async () => {
     const bound = await start(
       text(`  - { name: dead, kind: http, url: "http://127.0.0.1:1/", retry: { policy: constant, interval: 10ms } }\n`),

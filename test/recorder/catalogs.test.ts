@@ -40,7 +40,7 @@ describe('a recorder with catalogs', () => {
     assert.deepEqual(
       kit.errors.map((each) => each.message),
       [
-        '[REJECTED] type must be one of catalog port, such as port.Down, got "port.Dwon"',
+        '[REJECTED] type must be one of the catalogs, such as port.Down, got "port.Dwon"',
         '[REJECTED] severity must be one of debug, info, warn, error, critical, got nothing',
       ],
     );

@@ -31,7 +31,7 @@ describe('a proxy with catalogs, over HTTP', () => {
       { type: 'port.Up', message: 'd' },
     ]);
     assert.deepInclude({ status, ...body }, { status: 202, accepted: 2, rejected: 2 });
-    const message = 'type must be one of catalog port, such as port.Down, got "port.Dwn"';
+    const message = 'type must be one of the catalogs, such as port.Down, got "port.Dwn"';
     assert.deepEqual(body.results[2]!.error, { code: 'REJECTED', message, field: 'type' });
     const { events } = (await kit.ask<{ events: Record<string, unknown>[] }>('/v1/events')).body;
     assert.deepEqual(
