@@ -28,6 +28,8 @@ export interface ProtoSource {
 /** The options' own file, as it is imported. */
 export const OPTIONS_FILE = 'fondaco/v1/catalog.proto';
 
+/** Of a problem in the parser's words, which may quote the file. */
+const SAID_CHARS_MAX = 200;
 const FILE_BYTES_MAX = 4 * 1024 * 1024;
 /** Files that one may draw in. */
 const FILES_MAX = 1000;
@@ -115,7 +117,10 @@ async function isFile(path: string): Promise<boolean> {
 async function readText(file: string): Promise<string> {
   const whole = (message: string): ProtoError => new ProtoError({ file, line: 0, column: 0, message });
   try {
-    const { size } = await stat(file);
+    const found = await stat(file);
+    // A pipe or a device may never end.
+    if (!found.isFile()) throw whole('a catalog must be a file, got something else');
+    const { size } = found;
     if (size > FILE_BYTES_MAX) throw whole(`a catalog must be a file of at most ${FILE_BYTES_MAX} bytes, got ${size}`);
     return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file));
   } catch (error) {
@@ -145,7 +150,13 @@ function syntaxProblem(file: string, text: string, message: string): ProtoError 
       word,
       `an event type must have another name than ${word}, which the parser (protobufjs) cannot read`,
     );
-  return problemAt(file, text, line, word, `${basename(file)} must be protobuf, got ${what === '' ? 'something else' : what}`);
+  return problemAt(
+    file,
+    text,
+    line,
+    word,
+    `${basename(file)} must be protobuf, got ${what === '' ? 'something else' : what.slice(0, SAID_CHARS_MAX)}`,
+  );
 }
 
 /** The last place of a name or number: what is there twice is at fault the second time. */
