@@ -167,7 +167,7 @@ async function build(text: ConfigText, surroundings: Surroundings): Promise<Prox
   checkListen(text, member(value, 'listen'));
   const files = parsed.success ? parsed.data.listen.tls : undefined;
   const tls = files && (await readListenTls(text, files, surroundings.nowMs ?? systemClock().now()));
-  const catalogs = parsed.success ? await buildCatalogs(text, parsed.data) : [];
+  const catalogs = parsed.success ? await readConfigCatalogs(text, parsed.data) : [];
   const given = member(value, 'writers');
   const writers = Array.isArray(given) ? await buildWriters(text, given, dirname(text.file)) : [];
   if (!parsed.success || text.problems.length > 0) return undefined;
@@ -206,15 +206,6 @@ function assemble(
     unknownTypes: settings.unknownTypes,
     writers,
   };
-}
-
-async function buildCatalogs(text: ConfigText, { catalogs, unknownTypes }: z.output<typeof configSchema>): Promise<Catalog[]> {
-  if (unknownTypes === 'reject' && catalogs.length === 0)
-    text.problem(
-      ['unknownTypes'],
-      'unknownTypes must be accept without catalogs, got "reject": no type is known, so no event would be taken',
-    );
-  return catalogs.length === 0 ? [] : readConfigCatalogs(text, catalogs);
 }
 
 async function defaultWriters(): Promise<WriterConfig[]> {

@@ -251,7 +251,7 @@ describe('the dispatcher as a library', () => {
     [{}, 'writers must be a list'],
     [
       { writers: [], writer: 1 },
-      'writer is unknown, expected any of writers, component, node, dedup, urgent, budget, clock, random, onProblem',
+      'writer is unknown, expected any of writers, component, node, dedup, urgent, budget, types, clock, random, onProblem',
     ],
     [{ writers: [{ writer: new Shelf() }] }, 'writers[0].name must be 1 to 63 of a-z, 0-9 and -, got nothing'],
     [{ writers: [7] }, 'writers[0] must be an object, got 7'],
