@@ -16,6 +16,8 @@ export interface ErrorFacts {
   readonly retryAfterMs?: number;
   /** UNAVAILABLE: the destination was not reached at all, so no other request to it can succeed either. */
   readonly unreachable?: boolean;
+  /** UNAVAILABLE: somebody else holds it, and is alive. */
+  readonly isHeld?: boolean;
   /** REJECTED: the batch was too large (413), so no event in it need be at fault. */
   readonly tooLarge?: boolean;
   /** REJECTED: the part of an event that is at fault, such as `object.kind`. */

@@ -4,6 +4,8 @@ import { Nearest } from './nearest.ts';
 
 /** Answers that are kept: a sender with a wrong type has it in every event. Further types are looked for in a cheaper way. */
 const REFUSALS_MAX = 1000;
+/** Types of Fondaco's own events, which recorders and proxies make: known without a catalog. */
+const OWN_PREFIX = 'fondaco.';
 /** Steps to find the nearest of one: about a millisecond. */
 const CELLS_MAX = 300_000;
 
@@ -39,7 +41,7 @@ export class TypeRules {
 
   /** Why a type is refused, naming the nearest one that is known, in at most 350 bytes; `undefined` if it is taken. */
   refusal(type: string): string | undefined {
-    if (!this.isClosed || this.#types.has(type)) return undefined;
+    if (!this.isClosed || this.#types.has(type) || type.startsWith(OWN_PREFIX)) return undefined;
     let text = this.#refusals.get(type);
     if (text === undefined) {
       const isKept = this.#refusals.size < REFUSALS_MAX;

@@ -9,7 +9,7 @@
 import { mkdir } from 'node:fs/promises';
 import type { ClassicLevel } from 'classic-level';
 import { Level } from 'level';
-import { FondacoError, isFondacoError } from '../core/errors.ts';
+import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
 import type { Disk, DiskOperation } from './disk.ts';
 import {
   commitOf,
@@ -181,7 +181,13 @@ function ours(error: unknown, expected: string): FondacoError {
   if (error instanceof FondacoError) return error;
   const text = deepestText(error);
   const code = isNoSpace(text) ? 'FULL' : isCorruption(text) ? 'CORRUPT' : 'UNAVAILABLE';
-  return new FondacoError(code, `${expected}, got ${text}`, { cause: error });
+  return new FondacoError(code, `${expected}, got ${text}`, { cause: error, ...(isLocked(error) && { isHeld: true }) });
+}
+
+/** LevelDB's own lock, which also sees a holder in another network namespace. */
+function isLocked(error: unknown): boolean {
+  const { code, cause } = asError(error) as { code?: unknown; cause?: unknown };
+  return code === 'LEVEL_LOCKED' || (cause instanceof Error && isLocked(cause));
 }
 
 /** A file that the database itself names and that is not there, or ends too early, is as damaged as one with wrong bytes. */

@@ -44,7 +44,9 @@ async function tryLock(directory: string, holder: string): Promise<Lock | undefi
     const identity = await identityOf(directory);
     release = process.platform === 'linux' ? await lockSocket(identity) : await lockFile(directory);
     if (!release)
-      throw new FondacoError('UNAVAILABLE', `directory ${directory} must be free, it is held by ${await readHolder(directory)}`);
+      throw new FondacoError('UNAVAILABLE', `directory ${directory} must be free, it is held by ${await readHolder(directory)}`, {
+        isHeld: true,
+      });
     expected = 'writable';
     const name = join(directory, `holder.${randomUUID()}`);
     await writeFile(name, `${holder}\n`).catch((error: unknown) => {

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import type { LostRange } from '../core/batch.ts';
 import { FondacoError, isFondacoError } from '../core/errors.ts';
 import type { Journal } from '../core/journal.ts';
-import { LANES, type Lane, type PerLane } from '../core/lane.ts';
+import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
 import { uuidBytes, uuidV7Bytes } from '../core/uuid.ts';
 import { readExitFile, setAsideExitFile, type ExitLane } from './exit-file.ts';
 import { asLife, attach, openOrSetAside, writeRows, type Life, type LifeParts } from './life.ts';
@@ -11,29 +11,55 @@ import { SeriesStore } from './series-store.ts';
 import { LIFE_KEY, seriesKey, SpoolLane, type SeriesRow } from './spool.ts';
 
 const READ_BYTES = 256 * 1024;
+/** Of what was found damaged, in one notice. */
+const FOUND_MAX = 10;
+
+/** A spool that was found damaged: what checks of it is sent, the holes that are known of are declared lost. */
+export interface SpoolDamage {
+  /** The life, by its id, and per lane the series with the last seq that is known of. What was behind that is lost and cannot be counted. */
+  readonly life: string;
+  readonly lanes: PerLane<{ readonly series: string; readonly last: number }>;
+  /** What was found, in words. */
+  readonly found: readonly string[];
+}
+
+export interface AdoptionParts extends LifeParts {
+  readonly onDamage: (damage: SpoolDamage) => void;
+}
 
 /**
- * Takes over an older life; `undefined` if its owner is alive, or if it is gone already. Rejects FULL or CONFIG: then it stays as it is, for
- * another time.
+ * Takes over an older life; `undefined` if its owner is alive, or if it is gone already. Rejects FULL, UNAVAILABLE or CONFIG: then it stays
+ * as it is, for another time.
  */
-export async function adoptLife(directory: string, parts: LifeParts): Promise<Life | undefined> {
+export async function adoptLife(directory: string, adoption: AdoptionParts): Promise<Life | undefined> {
   if (!(await isThere(directory))) return undefined;
+  const found: string[] = [];
+  const onProblem = (problem: FondacoError): void => {
+    if (problem.code === 'CORRUPT' && found.length < FOUND_MAX) found.push(problem.text);
+    adoption.onProblem(problem);
+  };
+  const parts = { ...adoption, onProblem };
   let journal: Journal;
   try {
     journal = await openOrSetAside(directory, parts);
   } catch (error) {
-    if (isFondacoError(error, 'UNAVAILABLE')) return undefined;
+    if (isFondacoError(error, 'UNAVAILABLE') && error.facts.isHeld) return undefined;
     throw error;
   }
   try {
     const life = asLife(directory, await restoreAll(directory, journal, parts));
     await attach(life, journal, parts);
     if (!(await areRowsGood(journal))) await writeRows(life, parts);
+    if (found.length > 0) adoption.onDamage(damageOf(life, found));
     return life;
   } catch (error) {
     await journal.close();
     throw error;
   }
+}
+
+function damageOf({ id, stores }: Life, found: readonly string[]): SpoolDamage {
+  return { life: id, lanes: perLane((lane) => ({ series: stores[lane].id, last: stores[lane].last })), found: [...found] };
 }
 
 /** The series of a life, from its open journal and its exit file. */

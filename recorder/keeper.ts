@@ -25,6 +25,7 @@ import {
   type Life,
   type LifeParts,
 } from './life.ts';
+import type { AdoptionParts } from './adoption.ts';
 import { OlderLives } from './older-lives.ts';
 import type { SeriesStore, Spill, StoreEvents } from './series-store.ts';
 import { seriesKey } from './spool.ts';
@@ -57,6 +58,8 @@ export interface KeeperParts extends Omit<LifeParts, 'events' | 'onCommit'> {
   readonly bell: Bell;
   readonly clock: Clock;
   readonly events: Pick<StoreEvents, 'changed' | 'rejected'>;
+  /** Told of an older life whose spool was damaged. */
+  readonly onDamage: AdoptionParts['onDamage'];
   /** Called when the session may have more to send. */
   readonly onSendable: () => void;
 }
@@ -87,7 +90,7 @@ export class Keeper {
     };
     this.#lifeParts = { ...parts, events, onCommit: () => this.#ring() };
     this.own = newLife(parts.base ?? '', this.#lifeParts);
-    this.#older = new OlderLives({ ...this.#lifeParts, base: parts.base, ownId: this.own.id });
+    this.#older = new OlderLives({ ...this.#lifeParts, base: parts.base, ownId: this.own.id, onDamage: parts.onDamage });
     this.#room = new SpoolRoom({ ...parts, lives: () => this.#lives });
   }
 

@@ -1,7 +1,7 @@
 import { LANES, type Lane } from '../core/lane.ts';
 import type { OutgoingSeries } from '../proto/session.ts';
-import { adoptLife } from './adoption.ts';
-import { asProblem, isLifeEmpty, listLives, removeLife, type Life, type LifeParts } from './life.ts';
+import { adoptLife, type AdoptionParts } from './adoption.ts';
+import { asProblem, isLifeEmpty, listLives, removeLife, type Life } from './life.ts';
 import type { SeriesStore } from './series-store.ts';
 
 /** Older lives that are open at a time: each has a database. */
@@ -14,7 +14,7 @@ const ATTEMPT_MS = 1_000;
 /** How often is looked again: for a life whose owner has ended since, and for one that could not be opened. */
 const LOOK_MS = 30_000;
 
-export interface OlderParts extends LifeParts {
+export interface OlderParts extends AdoptionParts {
   /** The component's directory; `undefined` for memory only. */
   readonly base: string | undefined;
   /** The own life, which is none of them. */

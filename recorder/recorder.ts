@@ -8,6 +8,8 @@ import { LANES, perLane } from '../core/lane.ts';
 import type { Severity } from '../core/severity.ts';
 import { Bell } from '../core/bell.ts';
 import { runSession, type LinkState } from '../proto/session.ts';
+import type { SpoolDamage } from './adoption.ts';
+import { damageEvent } from './damage-event.ts';
 import { writeExitFile } from './exit-file.ts';
 import { onExit, onSignals } from './exits.ts';
 import { Intake, type Taken } from './intake.ts';
@@ -87,6 +89,7 @@ export class Recorder<Type extends string = string> {
       openJournal: parts.openJournal,
       bell: this.#keeperBell,
       onProblem: (problem) => this.#reports.report(problem),
+      onDamage: (damage) => this.#recordDamage(damage),
       onSendable: () => this.#sessionBell.ring(),
       events: {
         changed: (store) => this.#changed(store),
@@ -275,6 +278,12 @@ export class Recorder<Type extends string = string> {
     this.#late++;
     this.#reports.reportBurst(new FondacoError('FULL', 'the recorder must be open, got an event after its close: it was dropped'));
     return undefined;
+  }
+
+  /** Also those whom the host's log does not reach are to know: destinations get it as an event. */
+  #recordDamage(damage: SpoolDamage): void {
+    this.#calls++;
+    this.#take(damageEvent(damage, this.#settings, this.#clock.now()));
   }
 
   #waiting(signal: AbortSignal | undefined): DurableWait {

@@ -19,9 +19,14 @@ class Disks {
   readonly #held = new Set<string>();
   readonly clock = fastClock(50);
   fate: () => WriteFate = () => 'taken';
+  openingsToFail = 0;
 
   readonly open = async (directory: string): Promise<Journal> => {
-    if (this.#held.has(directory)) throw new FondacoError('UNAVAILABLE', 'held');
+    if (this.#held.has(directory)) throw new FondacoError('UNAVAILABLE', 'held', { isHeld: true });
+    if (this.openingsToFail > 0) {
+      this.openingsToFail--;
+      throw new FondacoError('UNAVAILABLE', 'an I/O error');
+    }
     await mkdir(directory, { recursive: true });
     const storage = this.storages.get(directory) ?? new MemoryStorage();
     storage.fate = () => this.fate();
@@ -60,6 +65,21 @@ describe('recorder, with faults', function () {
     await until('it is spooled', () => recorder.status().ledger.spooled === 20);
     await proxy.start();
     await until('it is settled', () => recorder.status().ledger.settled === 20);
+    assert.deepEqual(proxy.messages, names(1, 20));
+  });
+
+  it('waits with its own events for an older life that does not open at once', async () => {
+    const proxy = await kit.nobody();
+    const disks = new Disks();
+    const first = await kit.open(proxy, {}, disks.parts);
+    recordMany(first, 1, 10);
+    await first.flush();
+    await first.close();
+    await proxy.start();
+    disks.openingsToFail = 2;
+    const later = await kit.open(proxy, {}, disks.parts);
+    recordMany(later, 11, 20);
+    await until('everything is settled', () => later.status().older.lives === 0 && later.status().ledger.settled === 10);
     assert.deepEqual(proxy.messages, names(1, 20));
   });
 

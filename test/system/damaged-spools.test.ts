@@ -85,7 +85,7 @@ describe('a recorder that adopts a damaged spool', function () {
       seen.set(series, seqs.add(seq));
     };
     for (const event of proxy.events) {
-      if (event.type === 'test.Goes') continue;
+      if (event.type === 'test.Goes' || event.type === 'fondaco.SpoolDamaged') continue;
       assert.strictEqual(event.message, recorded.get(event.id), event.id);
       note(event.id.slice(0, 36), Number(event.id.slice(37)));
     }
@@ -100,6 +100,13 @@ describe('a recorder that adopts a damaged spool', function () {
     }
     const isTold = errors.some(({ code }) => code === 'CORRUPT');
     assert.isTrue(isTold || (isAll && proxy.model.lost.length === 0), `what is missing is reported: ${errors.map(String).join(' ')}`);
+    const notices = proxy.events.filter(({ type }) => type === 'fondaco.SpoolDamaged');
+    assert.isAtMost(notices.length, 1);
+    if (!isAll) {
+      const { lanes } = notices[0]!.attributes as { lanes: Record<string, { series: string; last: number }> };
+      for (const { series, last: known } of Object.values(lanes))
+        if (seen.has(series)) assert.strictEqual(known, Math.max(...seen.get(series)!));
+    }
     return !isAll ? 'reported' : proxy.model.lost.length > 0 ? 'declared' : 'whole';
   };
 });
