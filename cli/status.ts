@@ -105,8 +105,13 @@ function headLines(status: StatusView): string[] {
     `accepted  ${count(accepted.urgent + accepted.normal)} events (${count(accepted.urgent)} urgent), ${count(status.acceptedSinceStart)} since the start${inputsText(status)}`,
     `rejected  ${count(rejected)}${rejected > 0 ? ' (fondaco event list --rejected)' : ''}    ${lossText(status)}`,
     `journal   ${bytes(journal.bytes)} of ${bytes(journal.bytesMax)}${journal.isLow ? alarm(', THE DISK IS FULL', true) : ''}`,
-    `ledger    ${isBalanced ? 'balanced' : alarm('DOES NOT BALANCE', true)}, ${plural(windows.open, 'open window')}`,
+    `ledger    ${isBalanced ? 'balanced' : alarm('DOES NOT BALANCE', true)}, ${plural(windows.open, 'open window')}${asOfText(status)}`,
   ];
+}
+
+/** Of books that are not those of this moment. */
+function asOfText({ booksAsOf }: StatusView): string {
+  return booksAsOf === undefined ? '' : paint('red', `, AS OF ${visible(booksAsOf)}: the store cannot be read now`);
 }
 
 function ingestText({ isReady, journal }: StatusView): string {

@@ -134,7 +134,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
     routes: [
       statusRoutes({
         isReady,
-        status: statusSource({ ...identity, version: parts.version, clock, journal, dispatcher, backlog, feeds, isReady, httpInput }),
+        status: await statusSource({ ...identity, version: parts.version, clock, journal, dispatcher, backlog, feeds, isReady, httpInput }),
         ledger: async () => dispatch.ledger(),
       }),
       eventRoutes({ input: httpInput, clock }),

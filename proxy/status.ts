@@ -1,6 +1,7 @@
 /** What /v1/status tells; the one place that puts the shapes of the dispatcher together. */
 import type { Clock } from '../core/clock.ts';
 import type { Journal } from '../core/journal.ts';
+import { isFondacoError } from '../core/errors.ts';
 import { LANES, type PerLane } from '../core/lane.ts';
 import { formatMs } from '../core/time.ts';
 import type { Backlog, BacklogStatus } from '../dispatcher/backlog.ts';
@@ -35,6 +36,8 @@ export interface ProxyStatus {
   /** Recurrences whose summary could not be made. */
   readonly unreported: number;
   readonly isBalanced: boolean;
+  /** The store cannot be read now, and the books are as they were then; RFC 3339. */
+  readonly booksAsOf?: string;
   /** By where they came in, since the start. */
   readonly inputs: readonly InputStatus[];
   readonly windows: { readonly open: number; readonly held: number };
@@ -59,23 +62,35 @@ export interface StatusSources {
   readonly version: string;
   readonly clock: Clock;
   readonly journal: Journal;
-  readonly dispatcher: Dispatcher;
-  readonly backlog: Backlog;
+  readonly dispatcher: Pick<Dispatcher, 'counts'>;
+  readonly backlog: Pick<Backlog, 'status'>;
   readonly feeds: readonly Feed[];
   readonly isReady: () => boolean;
   /** What came over HTTP; the rest of what was accepted came over gRPC. */
   readonly httpInput: { readonly counts: { readonly accepted: number; readonly rejected: number } };
 }
 
-/** Makes the function that tells; what is "since the start" is since this call. */
-export function statusSource(sources: StatusSources): () => Promise<ProxyStatus> {
+/**
+ * Makes the function that tells; what is "since the start" is since this call. While the store cannot be read it tells the books as they were
+ * read last, because a full disk is when people ask.
+ */
+export async function statusSource(sources: StatusSources): Promise<() => Promise<ProxyStatus>> {
   const { site, node, data, version, clock, journal, dispatcher, backlog, feeds, isReady, httpInput } = sources;
   const startedAt = formatMs(clock.now());
   const started = clock.monotonic();
   const acceptedBefore = sum(dispatcher.counts.accepted);
   const rejectedBefore = dispatcher.counts.rejected;
+  const startBooks = await readLedger(journal);
+  let read = { books: startBooks, at: startedAt };
   return async () => {
-    const { accepted, rejected, lost, purged, lostAt, unreported, isBalanced, windows, writers } = await readLedger(journal);
+    let isFresh = true;
+    try {
+      read = { books: await readLedger(journal), at: formatMs(clock.now()) };
+    } catch (error) {
+      if (!isFondacoError(error, 'UNAVAILABLE')) throw error;
+      isFresh = false;
+    }
+    const { accepted, rejected, lost, purged, lostAt, unreported, isBalanced, windows, writers } = read.books;
     const dropped = writers
       .flatMap(({ lanes }) => LANES.map((lane) => lanes[lane].dropped + lanes[lane].expired))
       .reduce((a, b) => a + b, 0);
@@ -96,6 +111,7 @@ export function statusSource(sources: StatusSources): () => Promise<ProxyStatus>
       ...(lostAt !== undefined && { lostAt }),
       unreported,
       isBalanced,
+      ...(!isFresh && { booksAsOf: read.at }),
       inputs: [
         // What HTTP was told is stored may be ahead of the rows that were read.
         {
