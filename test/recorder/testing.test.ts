@@ -1,5 +1,6 @@
 import { assert } from 'chai';
 import fc from 'fast-check';
+import { defineCatalog } from '../../core/catalog.ts';
 import { isFondacoError } from '../../core/errors.ts';
 import type { EventObject, FondacoEvent } from '../../core/event.ts';
 import type { Severity } from '../../core/severity.ts';
@@ -51,6 +52,22 @@ describe('fondaco/testing', () => {
     assert.throws(() => strict.event('no good', 'info', 'm'), /\[REJECTED\] type must be/);
     const problem: unknown = await strict.record('no good', 'info', 'm').catch((error: unknown) => error);
     assert.isTrue(isFondacoError(problem, 'REJECTED'));
+  });
+
+  it('knows catalogs as the real one does, also those that the program opens it with', async () => {
+    const DiskEvents = defineCatalog('disk', { Full: { severity: 'critical', dedupFields: ['object'] } });
+    const memory = new MemoryRecorder();
+    await memory.open({ component: 'cmd', catalogs: [DiskEvents] });
+    memory.event(DiskEvents.Full, undefined, '/var is full');
+    assert.deepEqual(
+      memory.events.map(({ severity, lane }) => `${severity} ${lane}`),
+      ['critical urgent'],
+    );
+    assert.isNotEmpty(memory.events[0]?.dedupKey);
+    assert.throws(
+      () => memory.event('disk.Ful', 'info', 'm'),
+      /\[REJECTED\] type must be one of the catalogs, such as disk\.Full, got "disk\.Ful"$/,
+    );
   });
 
   it('plays a site that is full, away, or spooling', async () => {
