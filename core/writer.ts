@@ -21,7 +21,7 @@ export interface Writer {
 
 /** One event for one writer. To be read only: writers share the event. */
 export interface Delivery {
-  readonly event: DecodedEvent;
+  readonly event: Readonly<DecodedEvent>;
   readonly delivery: DeliveryNumber;
   /** Names the entry for ever: positions may be used again after a loss, an epoch's birth never. For idempotency keys, and nothing else is. */
   readonly entry: { readonly epoch: number; readonly birth: number; readonly position: number };

@@ -18,7 +18,7 @@ export type { Severity } from '../core/severity.ts';
 export { loadCatalogs, type LoadCatalogsOptions } from './load-catalogs.ts';
 export type { RecorderOptions, SpoolOptions } from './options.ts';
 export { recorder, type ProcessRecorder } from './process-wide.ts';
-export { Recorder, type Recorded, type RecorderParts } from './recorder.ts';
+export { Recorder, type EventRecorder, type Recorded, type RecorderParts } from './recorder.ts';
 export type { TlsOptions } from './security.ts';
 export type { RecorderLedger, RecorderStatus } from './status.ts';
 export type { DurableLevel } from './waiters.ts';

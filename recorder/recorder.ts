@@ -33,6 +33,9 @@ export interface Recorded {
   readonly level: DurableLevel;
 }
 
+/** What a library needs of the recorder that it is given: the one of the process, one of its program's own, or a MemoryRecorder in tests. */
+export type EventRecorder<Type extends string = string> = Pick<Recorder<Type>, 'event' | 'record'>;
+
 /** Time, chance and disk, for tests; the machine's own by default. */
 export interface RecorderParts {
   readonly clock: Clock;

@@ -48,7 +48,7 @@ export function cloudEvent(delivered: Delivery): string {
 }
 
 /** Unique together with the source: the event's id, and its revision where it is not the first. */
-export function cloudEventId(event: DecodedEvent): string {
+export function cloudEventId(event: Readonly<DecodedEvent>): string {
   if (event.revision === 0) return event.id;
   const ending = `.${event.revision}`;
   return event.id.endsWith(ending) ? event.id : event.id + ending;
@@ -68,7 +68,7 @@ function encodePart(part: string): string {
   return UNRESERVED.test(part) ? part : encodeURIComponent(part);
 }
 
-function subject({ object }: DecodedEvent): string {
+function subject({ object }: Readonly<DecodedEvent>): string {
   const { kind = '', name = '' } = object ?? {};
   if (kind === '' && name === '') return '';
   return `${kind}/${name}`.replace(DISALLOWED, encodeURIComponent);

@@ -42,7 +42,9 @@ export class ModuleWriter implements Writer {
       if (isFondacoError(error) || signal.aborted) throw error;
       const { name, message } = asError(error);
       this.#tell(error, message);
-      throw new FondacoError('UNAVAILABLE', `module ${this.#module} threw ${name}: ${message}`, { cause: error });
+      throw new FondacoError('UNAVAILABLE', `module ${this.#module} threw ${name}: ${message} (its stack is in the proxy's log)`, {
+        cause: error,
+      });
     }
   }
 

@@ -31,7 +31,7 @@ export function nativeJson({ event, delivery: { writer, lane, series, seq } }: D
 }
 
 /** What an event itself has, as members of an object. */
-export function nativeMembers(event: DecodedEvent): string {
+export function nativeMembers(event: Readonly<DecodedEvent>): string {
   const { source } = event;
   return (
     `"id":${quote(event.id)},"type":"${event.type}","severity":"${event.severity}","time":"${event.time}"` +

@@ -21,7 +21,7 @@ export function addRecord(to: Command): void {
   withCredentials(to.command('record'))
     .description('record one event from flags, or many from NDJSON (--file, or stdin)')
     .option('-t, --type <type>', 'such as cluster.LeaderElected; without it events are read from --file or stdin')
-    .option('-s, --severity <severity>', 'debug, info, warn, error or critical (default: info)')
+    .option('-s, --severity <severity>', 'debug, info, warn, error or critical (default: info, whatever a catalog says)')
     .option('-m, --message <text>', 'for people')
     .option('--object-kind <text>', 'what it happened to: its kind')
     .option('--object-name <text>', '… its name')

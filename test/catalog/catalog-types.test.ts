@@ -1,5 +1,7 @@
 import { assert } from 'chai';
-import { defineCatalog, loadCatalogs, Recorder, recorder, type Catalog } from '../../recorder/index.ts';
+import type { Delivery } from '../../core/writer.ts';
+import { defineCatalog, loadCatalogs, Recorder, recorder, type Catalog, type EventRecorder } from '../../recorder/index.ts';
+import { MemoryRecorder } from '../../recorder/testing.ts';
 import { GridEvents } from './grid-events.ts';
 
 /** What the compiler is to say of typed constants: each `@ts-expect-error` is an error of the types leg if there is none. None of it runs. */
@@ -41,10 +43,31 @@ export async function narrowed(): Promise<void> {
   void asAny;
 }
 
+/** What a library may take, and what it is given. */
+export async function passedOn(): Promise<void> {
+  const library = (to: EventRecorder): unknown => to.event('what.Ever', 'info', 'm');
+  library(recorder);
+  library(await Recorder.open({ component: 'c' }));
+  library(new MemoryRecorder());
+  // @ts-expect-error it is not the library's to close
+  const closing: keyof EventRecorder = 'close';
+  void closing;
+}
+
+/** A writer reads events and changes none. */
+export async function written({ event, delivery }: Delivery): Promise<void> {
+  // @ts-expect-error writers share it
+  event.message = 'mine now';
+  // @ts-expect-error writers share it
+  delivery.seq = 1;
+}
+
 describe('the constants of a catalog', () => {
   it('are the types of its events', () => {
     assert.isFunction(compiled);
     assert.isFunction(narrowed);
+    assert.isFunction(passedOn);
+    assert.isFunction(written);
     assert.deepEqual(Object.values(GridEvents), ['grid.BreakerOpened', 'grid.BreakerClosed', 'grid.PhaseLost', 'grid.constant_9']);
   });
 });

@@ -9,7 +9,7 @@ const HOUR = 3_600_000;
 const YEAR = 365.25 * 24 * HOUR;
 
 /** revision/count/added of what was delivered. */
-function counts(events: readonly DecodedEvent[]): string[] {
+function counts(events: readonly Readonly<DecodedEvent>[]): string[] {
   return events.map(({ revision, count, added }) => `${revision}/${count}/${added}`);
 }
 
@@ -37,7 +37,7 @@ describe('dedup', () => {
     after += events.length;
   }
 
-  const delivered = (): DecodedEvent[] => kit.writer().taken.map(({ event }) => event);
+  const delivered = (): Readonly<DecodedEvent>[] => kit.writer().taken.map(({ event }) => event);
   const idOf = (seq: number): string => `${uuidText(sender.series)}-${seq}`;
 
   afterEach(async () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { assert } from 'chai';
 import { isFondacoError } from '../../core/errors.ts';
 import { checkConfig, configuredData, formatProblem, loadConfig, type Problem, type ProxyConfig } from '../../proxy/config.ts';
+import { WRITER_KINDS } from '../../proxy/writers.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
 describe('proxy config', () => {
@@ -114,13 +115,8 @@ writers:
     ['writers: [ops]', 1, 11, 'writers[0] must be a map, got "ops"'],
     ['writers:\n  - kind: console', 2, 5, 'writers[0].name must be 1 to 63 of a-z, 0-9 and -, got nothing'],
     ['writers:\n  - { name: Ops, kind: console }', 2, 13, 'writers[0].name must be 1 to 63 of a-z, 0-9 and -, got "Ops"'],
-    ['writers:\n  - name: a', 2, 5, 'writers[0].kind must be one of http, file, console, module, got nothing'],
-    [
-      'writers:\n  - { name: a, kind: pigeon, seeds: 3 }',
-      2,
-      22,
-      'writers[0].kind must be one of http, file, console, module, got "pigeon"',
-    ],
+    ['writers:\n  - name: a', 2, 5, `writers[0].kind must be one of ${WRITER_KINDS.join(', ')}, got nothing`],
+    ['writers:\n  - { name: a, kind: pigeon, seeds: 3 }', 2, 22, `writers[0].kind must be one of ${WRITER_KINDS.join(', ')}, got "pigeon"`],
     ['writers:\n  - { name: a, kind: console, format: pretty }', 2, 39, 'writers[0].format must be one of auto, text, json, got "pretty"'],
     ['writers:\n  - { name: a, kind: console, url: "http://h/" }', 2, 31, 'writers[0].url is unknown, expected any of name, kind,'],
     [

@@ -8,6 +8,7 @@ import { formatAddress } from '../../proxy/address.ts';
 import { loadConfig } from '../../proxy/config.ts';
 import { runProxy, type Bound } from '../../proxy/proxy.ts';
 import type { ProxyStatus } from '../../proxy/status.ts';
+import { WRITER_KINDS } from '../../proxy/writers.ts';
 import { Recorder } from '../../recorder/recorder.ts';
 import { arrayMembers, fromNative } from '../support/received.ts';
 import { Subscriber } from '../support/subscriber.ts';
@@ -205,7 +206,7 @@ describe('proxy', () => {
     });
     running = Promise.resolve();
     assert.match(failure!.message, /^\[CONFIG\] 2 problems in the config\n {2}config: sitee is unknown/);
-    assert.include(failure!.message, '\n  config: writers[0].kind must be one of http, file, console, module, got "pigeon"');
+    assert.include(failure!.message, `\n  config: writers[0].kind must be one of ${WRITER_KINDS.join(', ')}, got "pigeon"`);
   });
 
   it('names a data directory that cannot be made', async () => {

@@ -24,7 +24,7 @@ export interface DeliverOptions {
 }
 
 /** Events as deliveries of one writer, positions and seqs in step from `first` on. */
-export function deliveries(events: readonly DecodedEvent[], options: DeliverOptions = {}): Delivery[] {
+export function deliveries(events: readonly Readonly<DecodedEvent>[], options: DeliverOptions = {}): Delivery[] {
   const { writer = 'ops', lane = 'normal', birth = 1_795_000_000_000, first = 1 } = options;
   return events.map((event, i) => ({
     event,

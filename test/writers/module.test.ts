@@ -310,6 +310,8 @@ describe('a writer from a module', () => {
       await start(definition(`if (++n <= 3) (void 0).oops; ${TAKES}`));
       await record('one');
       await has('other', '"one"');
+      await until('it is shown', async () => (await status()).lastError !== undefined);
+      assert.match((await status()).lastError?.message ?? '', /threw TypeError: .* \(its stack is in the proxy's log\)$/);
       await has('mine', 'one\n');
       const bugs = logged.filter(({ msg }) => msg.startsWith('the module of a writer threw'));
       assert.lengthOf(bugs, 1);

@@ -8,6 +8,23 @@ import { until } from '../../support/until.ts';
 
 const event = (message: string, more: object = {}): object => ({ type: 'disk.Full', severity: 'error', message, ...more });
 
+/** Counts those who sleep for a certain time. */
+class WatchedClock extends FakeClock {
+  watched = 0;
+  readonly #ms: number;
+
+  constructor(ms: number) {
+    super();
+    this.#ms = ms;
+  }
+
+  override async sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    if (ms === this.#ms) this.watched++;
+    await super.sleep(ms, signal);
+    if (ms === this.#ms) this.watched--;
+  }
+}
+
 describe('GET /v1/events/stream', () => {
   let kit: SurfaceKit;
   const readers: EventSourceReader[] = [];
@@ -120,20 +137,27 @@ describe('GET /v1/events/stream', () => {
   });
 
   it('ends a reader that takes nothing, says why, and harms no other', async () => {
-    const clock = new FakeClock();
-    await open({ clock });
+    const stallMs = 7000;
+    const clock = new WatchedClock(stallMs);
+    await open({ clock, streams: { streamsMax: 100, heartbeatMs: 15_000, stallMs } });
     const { port } = kit.surface.address as { port: number };
     const slow = connect(port, '127.0.0.1');
     slow.on('error', () => {});
     slow.pause();
     slow.write('GET /v1/events/stream HTTP/1.1\r\nhost: x\r\n\r\n');
     const quick = await read();
+    const begun = quick.blocks.length;
     const big = Array.from({ length: 100 }, (_, i) => event(String(i), { attributes: { text: 'x'.repeat(30_000) } }));
+    // How much it takes until the slow one's buffers are full is the kernel's to say.
     let posts = 0;
-    const sleeping = clock.sleeping;
-    for (; posts < 40 && clock.sleeping <= sleeping; posts++) await kit.post(big.map((each, i) => ({ ...each, message: `${posts}/${i}` })));
-    await until('the quick one has all', () => quick.messages.length === posts * 100, 20_000);
-    await clock.advance(31_000);
+    while (posts < 40 && clock.watched === 0) {
+      posts++;
+      await kit.post(big.map((each, i) => ({ ...each, message: `${posts}/${i}` })));
+      await until('the quick one has all', () => quick.blocks.length === begun + posts * 100, 20_000);
+    }
+    assert.lengthOf(quick.messages, posts * 100);
+    await until('only the slow one is waited for', () => clock.watched === 1);
+    await clock.advance(stallMs + 1000);
     await clock.advance(2000);
     const closed = new Promise((resolve) => slow.once('close', resolve));
     slow.resume();
