@@ -8,8 +8,8 @@
  *    the writers furthest behind pay by their policy, normal lane before urgent; only then is ingest refused.
  *
  * What a writer gives up is counted there, announced, and not read; a feed moves its own cursor. Freed room goes back to the file system by
- * compaction. All of it is looked at once a second, whenever acceptance has to refuse something, and when a share of the smallest backlog
- * has come in since.
+ * compaction. All of it is looked at once a second, whenever a batch has to wait or is refused, when writers have paid, and when a share of
+ * the smallest backlog has come in since.
  */
 import { Bell } from '../core/bell.ts';
 import { isFondacoError } from '../core/errors.ts';
@@ -18,6 +18,7 @@ import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
 import { Ages } from './ages.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { Feed } from './feed.ts';
+import type { LaneFeed } from './lane-feed.ts';
 
 /** Of the journal. */
 export interface Budget {
@@ -63,6 +64,8 @@ export class Backlog {
   /** Trimmed since the last compaction. */
   #freed = 0;
   #paidAt = -Infinity;
+  /** Who was asked to pay, up to where. */
+  #payers: { readonly lane: LaneFeed; readonly to: number }[] = [];
 
   private constructor(dispatcher: Dispatcher, feeds: readonly Feed[], budget: Budget, ages: Ages) {
     this.#dispatcher = dispatcher;
@@ -76,6 +79,7 @@ export class Backlog {
   static async open(dispatcher: Dispatcher, feeds: readonly Feed[], budget: Budget): Promise<Backlog> {
     const backlog = new Backlog(dispatcher, feeds, budget, await Ages.open(dispatcher.journal, dispatcher.clock));
     backlog.#limitIntake();
+    dispatcher.journal.onCommit(() => backlog.#ringWhenPaid());
     return backlog;
   }
 
@@ -93,7 +97,7 @@ export class Backlog {
 
   status(): BacklogStatus {
     const { bytesMax, retentionMs } = this.#budget;
-    const { refusal } = this.#dispatcher;
+    const { refusal } = this.#dispatcher.room;
     return { bytes: this.#used, bytesMax, retentionMs, isLow: this.#journal.isLow, ...(refusal !== undefined && { refusal }) };
   }
 
@@ -105,7 +109,7 @@ export class Backlog {
     const { bytesMax } = this.#budget;
     const smallest = Math.min(...this.#feeds.map(({ settings }) => settings.backlog.bytesMax));
     const high = Math.min(HIGH * bytesMax, this.#used + LOOK_SHARE * smallest);
-    this.#dispatcher.limit({ bytesMax, high }, () => this.#bell.ring());
+    this.#dispatcher.room.limit({ bytesMax, high }, () => this.#bell.ring());
   }
 
   /** Everything below it is settled at every writer. */
@@ -123,7 +127,7 @@ export class Backlog {
     }
     const full = await this.#limitWriters();
     const spent = await this.#limitJournal();
-    this.#dispatcher.refuse(full ?? spent);
+    this.#dispatcher.room.refuse(full ?? spent);
     this.#limitIntake();
     await this.#compact();
     this.#ages.forget();
@@ -174,10 +178,8 @@ export class Backlog {
     const rest = await this.#trimHistory(isLow ? used * LOW_SHARE : used - LOW * bytesMax);
     const holder = rest > 0 ? await this.#makePay(rest) : undefined;
     if (isLow) return 'the disk is full';
-    if (this.#used <= bytesMax) return undefined;
-    return holder === undefined
-      ? 'the budget of the journal is spent'
-      : `the budget of the journal is spent by the backlog of writer ${holder}, which refuses to drop`;
+    if (holder === undefined || this.#used <= bytesMax) return undefined; // what writers pay is there in a moment
+    return `the budget of the journal is spent by the backlog of writer ${holder}, which refuses to drop`;
   }
 
   /** Trims what is settled, normal lane first; resolves with how many of the bytes are still to be freed. */
@@ -199,17 +201,28 @@ export class Backlog {
     const now = this.#dispatcher.clock.monotonic();
     if (this.#journal.isLow && now - this.#paidAt < PAY_MS) return undefined;
     this.#paidAt = now;
+    this.#payers = [];
     let rest = bytes;
     for (const lane of ['normal', 'urgent'] as const) {
-      if (rest <= 0) return undefined;
+      if (rest <= 0) break;
       const to = await this.#journal.positionAfter(lane, rest);
       const behind = this.#feeds.filter((feed) => feed.lanes[lane].cursor < to);
       const holder = behind.find(({ settings }) => settings.backlog.whenFull === 'refuse');
       if (holder) return holder.settings.name;
       for (const feed of behind) feed.lanes[lane].giveUp(to, 'budget');
+      this.#payers.push(...behind.map((feed) => ({ lane: feed.lanes[lane], to })));
       rest -= this.#journal.bytes(lane);
     }
+    const havePaid = this.#payers.length === 0 && LANES.some((lane) => this.#floor(lane) > this.#journal.tail(lane));
+    if (havePaid) this.#bell.ring(); // just now, since history was trimmed
     return undefined;
+  }
+
+  /** Then there is something to trim, and perhaps somebody waits for that room. */
+  #ringWhenPaid(): void {
+    if (this.#payers.length === 0 || this.#payers.some(({ lane, to }) => lane.cursor < to)) return;
+    this.#payers = [];
+    this.#bell.ring();
   }
 
   async #trim(lane: Lane, position: number): Promise<void> {

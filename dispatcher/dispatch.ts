@@ -90,7 +90,16 @@ export class Dispatch {
     const feeds = await Promise.all(settings.map(async (each) => Feed.open(dispatcher, each)));
     const backlog = await Backlog.open(dispatcher, feeds, budget);
     const accept = dispatcher.accept.bind(dispatcher);
-    const input = new LocalInput({ accept, journal: journal.id, refusal: () => dispatcher.refusal, clock, node, component, urgent, types });
+    const input = new LocalInput({
+      accept,
+      journal: journal.id,
+      refusal: () => dispatcher.room.refusal,
+      clock,
+      node,
+      component,
+      urgent,
+      types,
+    });
     return new Dispatch({ dispatcher, feeds, backlog, input }, onProblem);
   }
 
@@ -129,7 +138,7 @@ export class Dispatch {
 
   /** As of now, from memory: ahead of the disk by the commits in flight. */
   status(): DispatchStatus {
-    const { refusal } = this.dispatcher;
+    const { refusal } = this.dispatcher.room;
     return { ...(refusal !== undefined && { refusal }), journal: this.backlog.status(), writers: this.feeds.map((feed) => feed.status()) };
   }
 

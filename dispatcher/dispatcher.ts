@@ -1,20 +1,19 @@
 /**
- * Acceptance: what becomes of a batch, decided and committed in one operation of the journal: entries, series rows, rejections, dedup
- * windows, the ledger and losses, all or none. The rules of a batch are told in proto/fondaco/v1/service.proto.
+ * What all inside a proxy share: the books (counts, series, windows, losses, own events), batches that come in, and the loop that ends
+ * windows and announces losses. What becomes of a batch is acceptance.ts, whether there is room for it room.ts.
  *
  * What is in memory here runs ahead of the disk by the commits in flight. When the journal had to be reopened, all of it is loaded again.
  */
 import type { Batch, BatchReply, LostRange } from '../core/batch.ts';
 import { Bell } from '../core/bell.ts';
 import type { Clock } from '../core/clock.ts';
-import { FondacoError, isFondacoError } from '../core/errors.ts';
-import { completeEvent, typeOf } from '../core/complete-event.ts';
-import { EventWalk } from '../core/event-walk.ts';
-import type { Draft, Entry, Journal, NewEntry } from '../core/journal.ts';
+import { isFondacoError } from '../core/errors.ts';
+import type { Draft, Entry, Journal } from '../core/journal.ts';
 import { LANES, type Lane } from '../core/lane.ts';
 import { SEVERITY_NUMBER, type Severity } from '../core/severity.ts';
 import type { TypeRules } from '../core/type-rules.ts';
 import { uuidText } from '../core/uuid.ts';
+import { Acceptance } from './acceptance.ts';
 import { batchReply } from './batch-reply.ts';
 import { LEDGER_ROW, zeroCounts, type Counts } from './counts.ts';
 import { FEED_PREFIX } from './feed-row.ts';
@@ -22,7 +21,8 @@ import { mend, mendedEvent, type Mended } from './mend.ts';
 import { Dedup, WINDOW_PREFIX, type DedupOptions } from './dedup.ts';
 import { LOSS_PREFIX, Losses, type LossOrigin } from './losses.ts';
 import { OWN_TYPES, OwnSeries, type OwnEvent } from './own-events.ts';
-import { refusedBytes, RejectedEvents } from './rejected-events.ts';
+import { RejectedEvents } from './rejected-events.ts';
+import { Room, THROTTLE_MS } from './room.ts';
 import { SeriesRows, type Series } from './series-rows.ts';
 
 export interface DispatcherOptions {
@@ -44,11 +44,6 @@ export interface DispatcherOptions {
 const NOTICE_MS = 1000;
 /** At most one commit of summaries in this time. */
 const TICK_MS = 50;
-/** Bytes accepted and not durable yet; beyond it senders are throttled. */
-const PENDING_BYTES_MAX = 64 * 1024 * 1024;
-const THROTTLE_MS = 100;
-/** When to ask again where there is no room. */
-const FULL_MS = 1000;
 /** Of one series, not yet seen by its sender; beyond it the series is throttled until they are. */
 const REJECTIONS_MAX = 50_000;
 
@@ -56,23 +51,19 @@ export class Dispatcher {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly random: () => number;
+  /** What there is for batches, and why there is none. */
+  readonly room: Room;
   /** Events that were rejected, as far as they are kept. */
   readonly rejected: RejectedEvents;
   readonly #options: DispatcherOptions;
   readonly #urgentFrom: number;
   readonly #series: SeriesRows;
   readonly #losses = new Losses();
-  readonly #walk = new EventWalk();
   readonly #bell = new Bell();
   #counts: Counts = zeroCounts();
   #own!: OwnSeries;
   #dedup!: Dedup;
-  #pendingBytes = 0;
-  /** Bytes of entries that the journal may hold, and who is to hear when that is too little. */
-  #bytesMax = Infinity;
-  #high = Infinity;
-  #onFull: () => void = () => undefined;
-  #refusal: string | undefined;
+  #acceptance!: Acceptance;
   /** When `run` looks again, on the monotonic clock. */
   #wakeAt = Infinity;
   /** What a damaged store needs, not yet in a commit. */
@@ -89,6 +80,7 @@ export class Dispatcher {
     this.#urgentFrom = SEVERITY_NUMBER[options.urgent];
     this.#series = new SeriesRows(journal, options.seriesMax);
     this.rejected = new RejectedEvents(journal, options.clock);
+    this.room = new Room(journal, options.clock);
   }
 
   /** Takes up what the journal holds. */
@@ -102,7 +94,8 @@ export class Dispatcher {
 
   /**
    * Takes a batch over. Resolves when what the reply says is durable. A batch is answered, not rejected, for what is wrong with its series
-   * (`expected`) or its events (`rejections`). Rejects UNAVAILABLE while the journal is being reopened, FULL without room.
+   * (`expected`) or its events (`rejections`), or throttled; before that it waits, for 8 s at most, for room that writers make. Rejects
+   * UNAVAILABLE while the journal is being reopened, FULL where the disk has no room for it.
    */
   async accept(batch: Batch): Promise<BatchReply> {
     const id = uuidText(batch.series);
@@ -110,46 +103,26 @@ export class Dispatcher {
     const series = found instanceof Promise ? await found : found;
     const { rejections } = series;
     const isDeaf = rejections.length > REJECTIONS_MAX && batch.settled < rejections[0]!.seq;
-    if (this.refusal !== undefined) this.#onFull();
-    const throttleMs = this.refusal !== undefined ? FULL_MS : this.#pendingBytes > PENDING_BYTES_MAX || isDeaf ? THROTTLE_MS : 0;
-    if (throttleMs > 0) return this.journal.commit(() => ({ ...this.#reply(batch, series), throttleMs }));
-    let bytes = 0;
-    for (const event of batch.events) bytes += event.length;
-    this.#pendingBytes += bytes;
+    const bytes = batch.events.reduce((sum, event) => sum + event.length, 0);
     series.pending++;
+    const throttleMs = isDeaf ? THROTTLE_MS : await this.room.take(bytes);
     try {
+      if (throttleMs > 0) return await this.journal.commit(() => ({ ...batchReply(this.journal.id, batch, series), throttleMs }));
       const reply = await this.journal.commit((draft) => this.#take(draft, series, batch));
       if (batch.isClosing) this.#series.closed(id);
       return reply;
     } finally {
       series.pending--;
-      this.#pendingBytes -= bytes;
+      if (throttleMs === 0) this.room.giveBack(bytes);
       this.#series.trimCache();
-      if (this.#bytes > this.#high) this.#onFull();
       if (this.#series.isOver(this.#counts)) this.#bell.ring();
     }
   }
 
-  /** Takes nothing in beyond `bytesMax` of entries in the journal; `onFull` is called when that keeps something out, and from `high` on. */
-  limit({ bytesMax, high }: { bytesMax: number; high: number }, onFull: () => void): void {
-    this.#bytesMax = bytesMax;
-    this.#high = high;
-    this.#onFull = onFull;
-  }
-
-  /** Takes nothing in, for a reason that people are shown, until it is called without one. */
-  refuse(reason: string | undefined): void {
-    this.#refusal = reason;
-  }
-
-  /** Why nothing is taken in at the moment. */
-  get refusal(): string | undefined {
-    if (this.journal.isLow) return 'the disk is full';
-    return this.#bytes > this.#bytesMax ? (this.#refusal ?? 'the budget of the journal is spent') : this.#refusal;
-  }
-
-  get #bytes(): number {
-    return this.journal.bytes('urgent') + this.journal.bytes('normal') + this.#pendingBytes;
+  #take(draft: Draft, series: Series, batch: Batch): BatchReply {
+    const reply = this.#acceptance.take(draft, series, batch);
+    if (this.#dedup.nextDue() < this.#wakeAt) this.#bell.ring();
+    return reply;
   }
 
   /** The lowest position that an open window still needs. */
@@ -240,6 +213,16 @@ export class Dispatcher {
     this.#losses.load(rows, mended.counts);
     this.#own = new OwnSeries(this.#options.node, clock.now());
     this.#dedup = new Dedup({ options: this.#options.dedup, clock, counts: this.#counts, own: this.#own, random });
+    this.#acceptance = new Acceptance({
+      journal,
+      series: this.#series,
+      dedup: this.#dedup,
+      counts: this.#counts,
+      rejected: this.rejected,
+      urgentFrom: this.#urgentFrom,
+      types: this.#options.types,
+      lose: this.lose.bind(this),
+    });
     this.#gone = await this.#dedup.load(rows, (lane, position) => this.#readOne(lane, position));
     this.#bell.ring();
   }
@@ -298,84 +281,6 @@ export class Dispatcher {
     });
   }
 
-  #take(draft: Draft, series: Series, batch: Batch): BatchReply {
-    const closedAt = this.#series.closedAt(series.id);
-    if (closedAt !== undefined) return { ...this.#reply(batch, series), settled: closedAt };
-    if (!this.#series.holds(series)) throw new FondacoError('UNAVAILABLE', 'the journal was reopened, send again', { retryAfterMs: 100 });
-    if (series.last < batch.after) {
-      if (!batch.isGone) return { ...this.#reply(batch, series), expected: series.last + 1 };
-      this.#passOver(draft, series, batch);
-    }
-    this.#series.acknowledge(draft, series, batch.settled);
-    const before = series.last;
-    this.#store(draft, series, batch);
-    const reply = this.#reply(batch, series);
-    if (batch.isClosing) this.#series.close(draft, series, this.#counts);
-    else if (series.last > before || batch.isGone) this.#series.put(draft, series, this.#counts);
-    this.#putCounts(draft);
-    if (this.#dedup.nextDue() < this.#wakeAt) this.#bell.ring();
-    return reply;
-  }
-
-  /** What lies between what is known and `after` will not come. If this journal had settled it, this journal lost it. */
-  #passOver(draft: Draft, series: Series, batch: Batch): void {
-    if (batch.settledBy === this.journal.id) this.#loseSeqs(draft, batch, 'restored', [series.last + 1, batch.after]);
-    series.last = batch.after;
-  }
-
-  #store(draft: Draft, series: Series, batch: Batch): void {
-    const { lost, events } = batch;
-    const entry: NewEntry = { series: batch.series, seq: 0, kind: 'accepted', first: 0, bytes: batch.series, start: 0, end: 0 };
-    let seq = batch.after;
-    let nextLost = 0;
-    for (let i = 0; i <= events.length; i++) {
-      for (; nextLost < lost.length && (lost[nextLost]!.first === seq + 1 || i === events.length); nextLost++) {
-        const range = lost[nextLost]!;
-        if (range.last > series.last) this.#loseSeqs(draft, batch, range.cause, [Math.max(range.first, series.last + 1), range.last]);
-        seq = range.last;
-      }
-      if (i === events.length) break;
-      seq++;
-      if (seq <= series.last) continue;
-      this.#storeEvent(draft, series, entry, { seq, bytes: events[i]!, batch });
-    }
-    series.last = Math.max(series.last, seq);
-    for (const event of batch.refused ?? []) this.rejected.keep(draft, event);
-  }
-
-  #storeEvent(
-    draft: Draft,
-    series: Series,
-    entry: NewEntry,
-    { seq, bytes, batch }: { seq: number; bytes: Uint8Array; batch: Batch },
-  ): void {
-    const walk = this.#walk;
-    const { types } = this.#options;
-    const given = bytes;
-    if (types) bytes = completeEvent(given, types);
-    const reason = walk.over(bytes, 0, bytes.length) ? types?.refusal(typeOf(bytes)) : walk.reason;
-    if (reason !== undefined) {
-      this.#series.reject(draft, series, { seq, reason });
-      this.rejected.keep(draft, refusedBytes(given, `${series.id}-${seq}`, reason));
-      this.#counts.rejected++;
-      this.lose(draft, originOf(batch), 'rejected', [seq, seq]);
-      return;
-    }
-    entry.seq = seq;
-    entry.kind = 'accepted';
-    entry.first = 0;
-    entry.bytes = bytes;
-    entry.start = 0;
-    entry.end = bytes.length;
-    const lane = this.#dedup.append(draft, walk.severity >= this.#urgentFrom ? 'urgent' : 'normal', entry, walk);
-    this.#counts.accepted[lane]++;
-  }
-
-  #loseSeqs(draft: Draft, batch: Batch, cause: LostRange['cause'], range: readonly [number, number]): void {
-    this.#counts.lost += range[1] - range[0] + 1;
-    this.lose(draft, originOf(batch), cause, range);
-  }
-
   #announce(draft: Draft): void {
     for (const losses of this.#losses.take(draft)) {
       const count = losses.reduce((sum, loss) => sum + loss.count, 0);
@@ -388,12 +293,4 @@ export class Dispatcher {
   #putCounts(draft: Draft): void {
     draft.put(LEDGER_ROW, () => this.#counts);
   }
-
-  #reply(batch: Batch, series: Series): BatchReply {
-    return batchReply(this.journal.id, batch, series);
-  }
-}
-
-function originOf(batch: Batch): LossOrigin {
-  return { kind: 'series', id: uuidText(batch.series), node: batch.sender.node, component: batch.sender.component };
 }

@@ -222,7 +222,7 @@ export class LaneFeed {
     this.#enter('ready');
     for (let holdMs = this.#feed.holdMs(this.#lane, turn); holdMs > 0; holdMs = this.#feed.holdMs(this.#lane, turn)) {
       await this.bell.wait(this.#clock, holdMs);
-      if (signal.aborted) return;
+      if (signal.aborted || this.#toGiveUp) return;
     }
     if (signal.aborted || this.#toGiveUp || this.#feed.row.state !== this.#stateAtCut) return; // it was learned meanwhile that this is not to be sent
     this.#enter('writing');

@@ -108,7 +108,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
   const dispatch = await Dispatch.open(journal, { writers, dedup, urgent, types, budget: config.journal, clock, random, onProblem });
   const { dispatcher, feeds, backlog } = dispatch;
   let isStopping = false;
-  const isReady = (): boolean => journal.isOpen && !isStopping && dispatcher.refusal === undefined;
+  const isReady = (): boolean => journal.isOpen && !isStopping && dispatcher.room.refusal === undefined;
 
   const accept = dispatcher.accept.bind(dispatcher);
   const bug = new AbortController();
@@ -118,7 +118,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
   const httpInput = new HttpInput({
     accept,
     journal: journal.id,
-    refusal: () => dispatcher.refusal,
+    refusal: () => dispatcher.room.refusal,
     clock,
     node: hostname(),
     urgent,

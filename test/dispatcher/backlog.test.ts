@@ -267,6 +267,35 @@ describe('the limits of a backlog', () => {
       expect(losses('well').every(({ cause }) => cause === 'budget')).to.equal(true);
     });
 
+    for (const severity of ['info', 'critical']) {
+      it(`refuses nothing, however fast ${severity} events come, while a writer can still pay`, async () => {
+        await open({ bytesMax: 500 * KIB }, { dead: {}, well: {} });
+        kit.writer('dead').answer = AWAY;
+        expect(await record(2000, { severity }), 'one after the other, and no time passes').to.equal(2000);
+        const senders = Array.from({ length: 40 }, () => new Sender('normal', 2));
+        const batch = numbered(TEXT, 1, 50, { severity });
+        const replies = await Promise.all(senders.map(async (each) => kit.dispatcher.accept(each.batch(0, batch))));
+        expect(replies.map(({ settled, throttleMs }) => [settled, throttleMs])).to.deep.equal(senders.map(() => [50, undefined]));
+        await seconds(3);
+        expect(kit.backlog.status().refusal).to.equal(undefined);
+        expect(kit.backlog.status().bytes).to.be.at.most(500 * KIB);
+        expect(numbers('well')).to.have.length(4000);
+        const lane = severity === 'info' ? 'normal' : 'urgent';
+        const { dropped, pending } = await laneOf('dead', lane);
+        expect(dropped).to.be.above(3000);
+        if (lane === 'normal') expect(dropped + pending).to.equal(4000);
+      });
+    }
+
+    it('waits for a writer that pays only when its hanging write has ended', async () => {
+      await open({ bytesMax: 300 * KIB }, { dead: { writeTimeoutMs: 1e9 } });
+      kit.writer('dead').answer = HANGS;
+      const recording = record(600);
+      await seconds(60);
+      expect(await recording).to.equal(600);
+      expect((await laneOf('dead')).dropped).to.be.above(300);
+    });
+
     it('refuses ingest for a writer that will not pay, drops nothing of the others for it, and goes on when it is back', async () => {
       await open(
         { bytesMax: 300 * KIB },

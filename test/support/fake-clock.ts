@@ -14,7 +14,7 @@ export async function settle(turns = TURNS): Promise<void> {
 }
 
 /** Gives turns of the event loop until `check` holds; fails, naming `what`, when it does not within `limitMs` of real time. */
-export async function eventually(check: () => boolean, what: string, limitMs = 4000): Promise<void> {
+export async function eventually(check: () => boolean, what: string, limitMs = 15_000): Promise<void> {
   const started = performance.now();
   while (!check()) {
     if (performance.now() - started > limitMs) throw new Error(`still waiting after ${limitMs} ms: ${what}`);

@@ -65,7 +65,7 @@ export class SurfaceKit {
     const input = new HttpInput({
       accept,
       journal: journal.id,
-      refusal: () => dispatcher.refusal,
+      refusal: () => dispatcher.room.refusal,
       clock,
       node: 'proxy-host',
       urgent: 'critical',

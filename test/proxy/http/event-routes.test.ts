@@ -454,11 +454,11 @@ describe('POST /v1/events', () => {
 
     it('507 while the budget of the journal is spent, with nothing stored, and on it goes', async () => {
       await posting('first');
-      kit.dispatcher.refuse('a writer is behind');
+      kit.dispatcher.room.refuse('a writer is behind');
       const full = await kit.post([GOOD]);
       assert.deepEqual([full.status, full.headers.get('retry-after'), full.body.error?.code], [507, '1', 'FULL']);
       assert.equal(full.body.error?.message, 'the journal must have room: a writer is behind');
-      kit.dispatcher.refuse(undefined);
+      kit.dispatcher.room.refuse(undefined);
       await posting('after');
       assert.deepEqual(
         stored().map(([, seq]) => seq),
