@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /** Events for people on a terminal, one readable line each; NDJSON (the native JSON) anywhere else. */
 import type { Writable } from 'node:stream';
 import { z } from 'zod';
@@ -34,8 +35,9 @@ export class ConsoleWriter implements Writer {
   #failure: Error | undefined;
   #isClosed = false;
 
-  static async open(settings: ConsoleSettings, parts: ConsoleParts): Promise<ConsoleWriter> {
-    return new ConsoleWriter(settings, parts);
+  /** `settings` are what `consoleSettings.parse` gives; without `parts` it writes to the stdout of this process. */
+  static async open(settings: ConsoleSettings, parts: Partial<ConsoleParts> = {}): Promise<ConsoleWriter> {
+    return new ConsoleWriter(settings, { stream: process.stdout, env: process.env, ...parts });
   }
 
   private constructor({ format }: ConsoleSettings, { stream, env }: ConsoleParts) {

@@ -1,3 +1,4 @@
+/// <reference types="node" preserve="true" />
 /**
  * Events in a file, native JSON, one a line. A batch is appended with one write and synced before it counts as delivered. Both lanes share the
  * file, one batch after the other.
@@ -11,7 +12,7 @@
  * | somebody empties it (copytruncate) | what follows goes to its new end |
  */
 import { resolve } from 'node:path';
-import type { Clock } from '../core/clock.ts';
+import { systemClock, type Clock } from '../core/clock.ts';
 import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
 import type { Delivery, Writer } from '../core/writer.ts';
 import { rotate } from './file-rotation.ts';
@@ -40,9 +41,9 @@ export class FileWriter implements Writer {
   #abandoned = 0;
   #isClosed = false;
 
-  /** Opens no file: the first write does. */
-  static async open(settings: FileSettings, parts: FileParts): Promise<FileWriter> {
-    return new FileWriter(settings, parts);
+  /** Opens no file: the first write does. `settings` are what `fileSettings.parse` gives; for `parts` see HttpWriter.open. */
+  static async open(settings: FileSettings, parts: Partial<FileParts> = {}): Promise<FileWriter> {
+    return new FileWriter(settings, { clock: systemClock(), directory: process.cwd(), ...parts });
   }
 
   private constructor({ path, mode, rotate: rotation }: FileSettings, { clock, directory }: FileParts) {

@@ -1,10 +1,11 @@
+/// <reference types="node" preserve="true" />
 /**
  * A subscriber over HTTP: one POST a batch, or, in the format `cloudevents`, one an event. Its status decides (http-answer.ts); no connection
  * and no answer in time are UNAVAILABLE; TLS files that cannot be used are REFUSED.
  */
 import { createHash } from 'node:crypto';
 import { buildConnector, Pool, type Dispatcher } from 'undici';
-import type { Clock } from '../core/clock.ts';
+import { systemClock, type Clock } from '../core/clock.ts';
 import { asError, FondacoError } from '../core/errors.ts';
 import type { Delivery, Writer } from '../core/writer.ts';
 import { CLOUDEVENT_TYPE, CLOUDEVENTS_BATCH_TYPE, cloudEvent, cloudEventsBatch } from './cloudevents.ts';
@@ -68,10 +69,14 @@ export class HttpWriter implements Writer {
   readonly #hint: string;
   #isClosed = false;
 
-  /** Opens no connection: the first write does. Rejects REFUSED where the TLS files cannot be used. */
-  static async open(settings: HttpSettings, parts: HttpParts): Promise<HttpWriter> {
-    if (settings.tls) await loadTls(settings.tls, parts.directory);
-    return new HttpWriter(settings, parts);
+  /**
+   * Opens no connection: the first write does. `settings` are what `httpSettings.parse` gives; `parts` are this machine's clock and the
+   * working directory unless told. Rejects REFUSED where the TLS files cannot be used.
+   */
+  static async open(settings: HttpSettings, parts: Partial<HttpParts> = {}): Promise<HttpWriter> {
+    const all = { clock: systemClock(), directory: process.cwd(), ...parts };
+    if (settings.tls) await loadTls(settings.tls, all.directory);
+    return new HttpWriter(settings, all);
   }
 
   private constructor(settings: HttpSettings, parts: HttpParts) {

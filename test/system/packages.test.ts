@@ -96,7 +96,7 @@ describe('packages', function () {
           assert.include(README, `${Math.round(megabytes)} MB with its dependencies`);
           const from = name === 'fondaco' ? 'fondaco/recorder' : 'fondaco-recorder';
           const files = {
-            'consumer.mjs': `import { recorder } from '${from}';\n${body(`esm ${name} ${node.title}`)}`,
+            'consumer.mjs': `import { recorder } from '${from}';\n${name === 'fondaco' ? WRITERS : ''}${body(`esm ${name} ${node.title}`)}`,
             'consumer.cjs': `const { recorder } = require('${from}');\n${body(`cjs ${name} ${node.title}`)}`,
           };
           for (const [file, text] of Object.entries(files)) {
@@ -149,6 +149,18 @@ function body(message: string): string {
 `;
 }
 
+/** Of the whole package: what a program without a proxy takes of its writers. */
+const WRITERS = `
+  const { HttpWriter } = await import('fondaco/writers/http');
+  const { httpSettings } = await import('fondaco/writers/http-settings');
+  const { FileWriter } = await import('fondaco/writers/file');
+  const { ConsoleWriter, consoleSettings } = await import('fondaco/writers/console');
+  const { fileSettings } = await import('fondaco/writers/file-settings');
+  await (await HttpWriter.open(httpSettings.parse({ url: 'http://127.0.0.1:1/' }))).close();
+  await (await FileWriter.open(fileSettings.parse({ path: 'events.ndjson' }))).close();
+  await (await ConsoleWriter.open(consoleSettings.parse({}))).close();
+`;
+
 function typedConsumer(from: string, name: string): string {
   return `import { recorder, Recorder, FondacoError, type Recorded, type RecorderOptions } from '${from}';
 import { recordInMemory, type TestEvent } from '${name}/testing';
@@ -163,6 +175,7 @@ export async function main(): Promise<Recorded> {
   const events: readonly TestEvent[] = memory.events;
   console.log(events.length);
   memory.restore();
+  ${name === 'fondaco' ? WRITERS : ''}
   const other = await Recorder.open({ component: 'other' });
   return other.record('demo.Hello', undefined, 'hi');
 }
