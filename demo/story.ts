@@ -1,4 +1,5 @@
 /** The story of `npm run demo`: five steps, each ending with claims. Whatever is claimed is judged by the subscriber's own record. */
+import { ledgerScreen } from '../cli/ledger.ts';
 import { count } from '../cli/text.ts';
 import {
   addsUp,
@@ -121,6 +122,8 @@ async function booksBalance(stage: Stage): Promise<void> {
   stage.claim(addsUp(`subscriber: its ${count(ours.length)} events count for ${count(recorded)}`, recorded, ours));
   stage.claim(noDeliveryGap('no gap in the numbers of the deliveries', record));
   stage.claim(noLosses('no loss was announced', record));
+  stage.say('');
+  for (const line of ledgerScreen(ledger).split('\n')) stage.say(line);
 }
 
 /** The proxy's books in words, over its writers and lanes. */

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
@@ -23,6 +24,22 @@ const CLAIMS = [
   'no loss was announced',
 ];
 
+/** What README shows of a run: its first block that begins with step 1. */
+function stillOfReadme(): string {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const [, block = ''] = /^( {4}1\. Events flow.*?\n)(?! {4}|\n)/ms.exec(readme) ?? [];
+  return block.replaceAll(/^ {4}/gm, '');
+}
+
+/** Its lines that are not empty, without times, process ids and what differs with them. */
+function timeless(text: string): string[] {
+  const same = text
+    .replaceAll(/\d\d:\d\d:\d\d\.\d{3}/g, 'TIME')
+    .replaceAll(/(pid|kill -9) \d+/g, '$1 PID')
+    .replaceAll(/\d+ s\.$/gm, 'N s.');
+  return same.split('\n').filter((line) => line.trim() !== '');
+}
+
 describe('npm run demo', function () {
   this.timeout(150_000);
 
@@ -45,6 +62,14 @@ describe('npm run demo', function () {
       [...stdout.matchAll(/^ {3}✓ (.*)$/gm)].map(([, claim]) => claim),
       CLAIMS,
     );
+    const shown = timeless(stillOfReadme());
+    const printed = timeless(stdout);
+    assert.isAbove(shown.length, 15);
+    let at = -1;
+    for (const line of shown) {
+      at = printed.indexOf(line, at + 1);
+      assert.isAtLeast(at, 0, `README shows "${line}", which it does not print there`);
+    }
     assert.match(stdout, /300 events wait in the agent's spool/);
     assert.match(stdout, /Every claim holds\. \d+ s\.\n$/);
     assert.equal(stderr, '');
