@@ -104,7 +104,8 @@ async function read(paths: readonly string[], { prefix }: CatalogFlags): Promise
 
 /** Written aside and renamed: a build that reads it meanwhile sees the old one or the new one. */
 async function write(output: string, text: string): Promise<void> {
-  if ((await textOf(output)) === text) return; // its time stays as it is, so that nothing is built again
+  const there = await textOf(output).catch(() => undefined); // what cannot be read is replaced, or the rename says why not
+  if (there === text) return; // its time stays as it is, so that nothing is built again
   const aside = `${output}.${randomBytes(4).toString('hex')}.tmp`;
   try {
     await writeFile(aside, text);
@@ -123,6 +124,12 @@ async function compare(output: string, text: string): Promise<void> {
   throw new ExitError(EXIT.attention, `${output} ${what}: the same command without --check writes it`);
 }
 
+/** `undefined` if there is no such file. One that cannot be read is another matter, and rejects. */
 async function textOf(path: string): Promise<string | undefined> {
-  return readFile(path, 'utf8').catch(() => undefined);
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new ExitError(EXIT.noInput, `${path} must be readable, got ${asError(error).message}`, error);
+  }
 }

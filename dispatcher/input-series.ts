@@ -8,17 +8,31 @@
  */
 import type { Batch, BatchReply, RefusedEvent } from '../core/batch.ts';
 import { FondacoError, isFondacoError } from '../core/errors.ts';
+import type { Clock } from '../core/clock.ts';
 import type { Lane } from '../core/lane.ts';
+import type { Severity } from '../core/severity.ts';
+import type { TypeRules } from '../core/type-rules.ts';
 import { uuidText, uuidV7Bytes } from '../core/uuid.ts';
 
-export interface InputSeriesOptions {
-  readonly lane: Lane;
-  /** Resolves when the batch is durable; rejects UNAVAILABLE or FULL. */
+/** What an input of this process needs: one whose senders have no series of their own. */
+export interface InputOptions {
+  /** Resolves when the batch is durable. Rejects UNAVAILABLE or FULL; anything else is a bug. */
   readonly accept: (batch: Batch) => Promise<BatchReply>;
   /** UUID of the journal behind it. */
   readonly journal: string;
   /** Why nothing is taken in at the moment, where that is for want of room. */
   readonly refusal: () => string | undefined;
+  readonly clock: Clock;
+  /** The node of events that name none. */
+  readonly node: string;
+  /** The lowest severity of the urgent lane. */
+  readonly urgent: Severity;
+  /** What catalogs say of event types. */
+  readonly types?: TypeRules | undefined;
+}
+
+export interface InputSeriesOptions extends Pick<InputOptions, 'accept' | 'journal' | 'refusal'> {
+  readonly lane: Lane;
   /** Who sends, for messages to people. */
   readonly sender: Batch['sender'];
   /** Wall clock, ms: the birth of the series. */

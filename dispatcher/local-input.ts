@@ -1,26 +1,13 @@
-import type { Batch, BatchReply } from '../core/batch.ts';
-import type { Clock } from '../core/clock.ts';
 import { FondacoError } from '../core/errors.ts';
 import { checkCall, type EventDetails } from '../core/event-input.ts';
 import { LANES, perLane, type PerLane } from '../core/lane.ts';
 import { SEVERITY_NUMBER, type Severity } from '../core/severity.ts';
-import type { TypeRules } from '../core/type-rules.ts';
 import { EventBytes } from './event-bytes.ts';
-import { InputSeries } from './input-series.ts';
+import { InputSeries, type InputOptions } from './input-series.ts';
 
-export interface LocalInputOptions {
-  readonly accept: (batch: Batch) => Promise<BatchReply>;
-  /** UUID of the journal. */
-  readonly journal: string;
-  readonly refusal: () => string | undefined;
-  readonly clock: Clock;
+export interface LocalInputOptions extends InputOptions {
   /** Of events that name none. */
-  readonly node: string;
   readonly component: string;
-  /** The lowest severity of the urgent lane. */
-  readonly urgent: Severity;
-  /** What catalogs say of event types. */
-  readonly types?: TypeRules | undefined;
 }
 
 /** Of events whose `record` has not resolved. */

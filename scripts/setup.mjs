@@ -13,7 +13,10 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const stampFile = join(root, 'node_modules', '.fondaco-setup');
 
 /** Debian packages that tests drive, each with a program that tells whether it is there, and what is skipped without it. */
-const SERVERS = [{ package: 'iproute2', program: 'ip', for: 'tests that take a network away' }];
+const SERVERS = [
+  { package: 'iproute2', program: 'ip', for: 'tests that take a network away' },
+  { package: 'openssl', program: 'openssl', for: 'the test that holds our certificates against another judge' },
+];
 
 checkNode();
 installModules();

@@ -7,39 +7,21 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { setImmediate as turn } from 'node:timers/promises';
-import type { Batch, BatchReply, RefusedEvent } from '../../core/batch.ts';
-import type { Clock } from '../../core/clock.ts';
+import type { RefusedEvent } from '../../core/batch.ts';
 import { asError, FondacoError, isFondacoError } from '../../core/errors.ts';
 import { parseEvent, type InputDefaults } from '../../core/event-input.ts';
 import { describeFault, shapeOfJson } from '../../core/json-shape.ts';
 import { LANES, perLane, type PerLane } from '../../core/lane.ts';
 import { readLines } from '../../core/ndjson.ts';
-import { SEVERITY_NUMBER, type Severity } from '../../core/severity.ts';
-import type { TypeRules } from '../../core/type-rules.ts';
+import { SEVERITY_NUMBER } from '../../core/severity.ts';
 import { EventBytes } from '../../dispatcher/event-bytes.ts';
-import { InputSeries, type Taken } from '../../dispatcher/input-series.ts';
+import { InputSeries, type InputOptions, type Taken } from '../../dispatcher/input-series.ts';
 
 /** Events of one request. */
 export const EVENTS_MAX = 10_000;
 /** Events are read in portions of so many bytes of text, so that others have their turn in between. */
 const TURN_BYTES = 64 * 1024;
 const BYTE_ORDER_MARK = '\ufeff';
-
-export interface HttpInputOptions {
-  /** Resolves when the batch is durable. Rejects UNAVAILABLE or FULL; anything else is a bug, and ends `run`. */
-  readonly accept: (batch: Batch) => Promise<BatchReply>;
-  /** The UUID of the journal. */
-  readonly journal: string;
-  /** Why nothing is taken in at the moment, where that is for want of room. */
-  readonly refusal: () => string | undefined;
-  readonly clock: Clock;
-  /** The node of events that name none. */
-  readonly node: string;
-  /** The lowest severity of the urgent lane. */
-  readonly urgent: Severity;
-  /** What catalogs say of event types. */
-  readonly types?: TypeRules | undefined;
-}
 
 export type BodyForm = 'json' | 'ndjson';
 
@@ -84,14 +66,14 @@ export class BodyError extends Error {
 }
 
 export class HttpInput {
-  readonly #options: HttpInputOptions;
+  readonly #options: InputOptions;
   readonly #defaults: InputDefaults;
   readonly #series: PerLane<InputSeries>;
   readonly #bug = new AbortController();
   readonly #bytes = new EventBytes();
   #rejected = 0;
 
-  constructor(options: HttpInputOptions) {
+  constructor(options: InputOptions) {
     const { accept, journal, refusal, clock, node } = options;
     this.#options = options;
     const sender = { node, component: 'http' };

@@ -67,6 +67,9 @@ describe('fondaco catalog', () => {
       message: `${wrong}:1:1: wrong.proto must be protobuf, got illegal token 'null', '=' expected\n1 problem`,
     });
     assert.include(await exitOf(generateCatalog([GRID], { output: join(folder, 'events.ts'), import: 'x' })), { exitCode: 74 });
+    const unreadable = await exitOf(generateCatalog([GRID], { output: join(folder, 'events.ts'), import: 'x', check: true }));
+    assert.strictEqual(unreadable.exitCode, 66, 'what cannot be read is not what is not there');
+    assert.match(unreadable.message, /events\.ts must be readable, got EISDIR/);
     assert.deepEqual(readdirSync(folder).sort(), ['events.ts', 'wrong.proto']);
   });
 

@@ -1,39 +1,11 @@
 import { assert } from 'chai';
 import { ledgerChecks, verifyScreen } from '../../cli/ledger-verify.ts';
 import type { Ledger, LaneLedger } from '../../dispatcher/ledger.ts';
-
-const empty: LaneLedger = {
-  accepted: 0,
-  made: 0,
-  delivered: 0,
-  folded: 0,
-  filtered: 0,
-  dead: 0,
-  expired: 0,
-  dropped: 0,
-  pending: 0,
-  discrepancy: 0,
-};
+import { laneLedger, ledgerWith } from '../support/ledgers.ts';
 
 function ledger(normal: Partial<LaneLedger>, more: Partial<Ledger> = {}): Ledger {
-  return {
-    journal: '0199',
-    epoch: 1,
-    accepted: { urgent: 0, normal: 20 },
-    made: { urgent: 0, normal: 1 },
-    added: 18,
-    unreported: 0,
-    rejected: 0,
-    lost: 0,
-    purged: 0,
-    unannounced: 0,
-    notices: 0,
-    windows: { open: 1, held: 2 },
-    writers: [{ name: 'ops', lanes: { urgent: empty, normal: { ...empty, ...normal } } }],
-    isBalanced: true,
-    dedupDiscrepancy: 0,
-    ...more,
-  };
+  const books = { accepted: { urgent: 0, normal: 20 }, made: { urgent: 0, normal: 1 }, added: 18, windows: { open: 1, held: 2 } };
+  return ledgerWith('ops', laneLedger(normal), { ...books, ...more });
 }
 
 describe('ledger verify', () => {

@@ -1,5 +1,4 @@
 import { assert } from 'chai';
-import type { Ledger } from '../../dispatcher/ledger.ts';
 import {
   addsUp,
   allArrived,
@@ -12,6 +11,7 @@ import {
   recorderBalances,
 } from '../../demo/claims.ts';
 import { withoutRepeats } from '../../demo/event-record.ts';
+import { laneLedger, ledgerWith } from '../support/ledgers.ts';
 import { receivedEvent, receivedSeries } from '../support/received-events.ts';
 
 const five = receivedSeries(5);
@@ -83,35 +83,8 @@ describe('claims of the demo', () => {
   });
 
   it('notice books of the proxy that do not balance, or hold anything but deliveries and folds', () => {
-    const lane = {
-      accepted: 5,
-      made: 1,
-      delivered: 4,
-      folded: 2,
-      filtered: 0,
-      dead: 0,
-      expired: 0,
-      dropped: 0,
-      pending: 0,
-      discrepancy: 0,
-    };
-    const ledger: Ledger = {
-      journal: 'j',
-      epoch: 1,
-      accepted: { urgent: 0, normal: 5 },
-      made: { urgent: 0, normal: 1 },
-      added: 5,
-      unreported: 0,
-      rejected: 0,
-      lost: 0,
-      purged: 0,
-      unannounced: 0,
-      notices: 0,
-      windows: { open: 0, held: 0 },
-      writers: [{ name: 'subscriber', lanes: { urgent: { ...lane, accepted: 0, made: 0, delivered: 0, folded: 0 }, normal: lane } }],
-      isBalanced: true,
-      dedupDiscrepancy: 0,
-    };
+    const lane = laneLedger({ accepted: 5, made: 1, delivered: 4, folded: 2 });
+    const ledger = ledgerWith('subscriber', lane);
     assert.isUndefined(proxyBalances('', 5, ledger).problem);
     assert.equal(proxyBalances('', 6, ledger).problem, '5 were accepted, 6 recorded');
     assert.match(proxyBalances('', 5, { ...ledger, isBalanced: false }).problem ?? '', /discrepancy/);

@@ -7,7 +7,7 @@ import { uuidText } from '../../core/uuid.ts';
 import { MemoryStorage, type WriteFate } from '../../journal/memory-journal.ts';
 import { readLedger } from '../../dispatcher/ledger.ts';
 import { CommitWatch } from '../support/commit-watch.ts';
-import { DispatchKit } from '../support/dispatch-kit.ts';
+import { DispatchKit, failAfter } from '../support/dispatch-kit.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { RuleSender } from '../support/rule-sender.ts';
 import { auditStore, decodeOf } from '../support/store-audit.ts';
@@ -109,11 +109,8 @@ class Run {
         for (let i = 0; i < batches; i++) void this.senders[step.sender]!.send(this.accept, events, { isReplyLost });
         return;
       }
-      case 'fate': {
-        let left = step.after;
-        this.storage.fate = () => (left-- > 0 ? 'taken' : ((this.storage.fate = () => 'taken'), step.fate));
-        return;
-      }
+      case 'fate':
+        return void failAfter(this.storage, step);
       case 'time':
         return this.clock.advance(step.ms);
       case 'run':

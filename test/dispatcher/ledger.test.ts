@@ -11,7 +11,7 @@ import type { Filter } from '../../dispatcher/filter.ts';
 import { readLedger, type Ledger } from '../../dispatcher/ledger.ts';
 import { MemoryStorage, type WriteFate } from '../../journal/memory-journal.ts';
 import { CommitWatch } from '../support/commit-watch.ts';
-import { DispatchKit, numbered, Sender, type ScriptedWriter } from '../support/dispatch-kit.ts';
+import { DispatchKit, failAfter, numbered, type ScriptedWriter, Sender } from '../support/dispatch-kit.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { RuleSender } from '../support/rule-sender.ts';
 import { auditStore, damage, decodeOf, rowsOf, tamper } from '../support/store-audit.ts';
@@ -121,11 +121,8 @@ class Run {
       case 'answer':
         this.#answers[step.writer] = step.answer;
         return;
-      case 'fate': {
-        let left = step.after;
-        this.storage.fate = () => (left-- > 0 ? 'taken' : ((this.storage.fate = () => 'taken'), step.fate));
-        return;
-      }
+      case 'fate':
+        return void failAfter(this.storage, step);
       case 'time':
         return this.clock.advance(step.ms);
       default:

@@ -12,7 +12,7 @@ import type { ReplayRow } from '../../dispatcher/replay-row.ts';
 import { MemoryStorage, type WriteFate } from '../../journal/memory-journal.ts';
 import { nativeJson } from '../../writers/native-json.ts';
 import { CommitWatch } from '../support/commit-watch.ts';
-import { DispatchKit, type ScriptedWriter } from '../support/dispatch-kit.ts';
+import { DispatchKit, failAfter, type ScriptedWriter } from '../support/dispatch-kit.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { RuleSender } from '../support/rule-sender.ts';
 import { auditStore, decodeOf, rowOf, rowsOf } from '../support/store-audit.ts';
@@ -153,11 +153,8 @@ class Run {
       case 'answer':
         this.#answer = step.answer;
         return;
-      case 'fate': {
-        let left = step.after;
-        this.storage.fate = () => (left-- > 0 ? 'taken' : ((this.storage.fate = () => 'taken'), step.fate));
-        return;
-      }
+      case 'fate':
+        return void failAfter(this.storage, step);
       case 'time':
         return this.clock.advance(step.ms);
       case 'kill':

@@ -1,20 +1,17 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, writeFileSync } from 'node:fs';
 import { createPrivateKey } from 'node:crypto';
 import { join } from 'node:path';
 import { assert } from 'chai';
 import { issueCertificate } from '../../cli/x509.ts';
 import { checkConfig, formatProblem, type Problem, type ProxyConfig } from '../../proxy/config.ts';
 import { days, SiteCertificates } from '../support/site-certificates.ts';
-import { tempDirectory } from '../support/temp-directory.ts';
 
 describe('proxy config: TLS and token', () => {
   let folder: string;
   let remove: () => Promise<void>;
   let site: SiteCertificates;
   before(async () => {
-    ({ path: folder, remove } = await tempDirectory());
-    mkdirSync(join(folder, 'tls'));
-    site = new SiteCertificates(join(folder, 'tls'));
+    ({ folder, site, remove } = await SiteCertificates.inFolder());
     site.write('expired', site.issue({ use: 'server', commonName: 'old', names: ['localhost'], ...days(-9, -2) }));
     site.write('early', site.issue({ use: 'server', commonName: 'new', names: ['localhost'], ...days(2, 9) }));
     site.write('old-ca', issueCertificate({ use: 'ca', commonName: 'Old CA', ...days(-9, -2) }));

@@ -1,19 +1,16 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from 'chai';
 import { asError } from '../../core/errors.ts';
 import { checkOptions } from '../../recorder/options.ts';
 import { SiteCertificates } from '../support/site-certificates.ts';
-import { tempDirectory } from '../support/temp-directory.ts';
 
 describe('recorder/security', () => {
   let folder: string;
   let remove: () => Promise<void>;
   let site: SiteCertificates;
   before(async () => {
-    ({ path: folder, remove } = await tempDirectory());
-    mkdirSync(join(folder, 'tls'));
-    site = new SiteCertificates(join(folder, 'tls'));
+    ({ folder, site, remove } = await SiteCertificates.inFolder());
     writeFileSync(join(folder, 'nothing'), 'nothing');
   });
   after(async () => remove());

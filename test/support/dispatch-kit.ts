@@ -15,7 +15,7 @@ import { Feed, type FeedSettings } from '../../dispatcher/feed.ts';
 import { readLedger, type Ledger } from '../../dispatcher/ledger.ts';
 import { DiskJournal } from '../../journal/journal.ts';
 import type { Reserve } from '../../journal/reserve.ts';
-import { MemoryStorage } from '../../journal/memory-journal.ts';
+import { MemoryStorage, type WriteFate } from '../../journal/memory-journal.ts';
 import { FakeClock, settle } from './fake-clock.ts';
 
 /** One event's bytes, from its input form. */
@@ -251,3 +251,9 @@ export function numbered(text: string, first: number, last: number, more: Record
 }
 
 export type { Batch, BatchReply, LostRange };
+
+/** Of so many writes from now on each is taken; the next one has this fate; then all are taken again. */
+export function failAfter(storage: MemoryStorage, { after, fate }: { readonly after: number; readonly fate: WriteFate }): void {
+  let left = after;
+  storage.fate = () => (left-- > 0 ? 'taken' : ((storage.fate = () => 'taken'), fate));
+}

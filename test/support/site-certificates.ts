@@ -1,7 +1,8 @@
 import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { issueCertificate, type CertificateFacts, type Issued, type Issuer } from '../../cli/x509.ts';
+import { tempDirectory } from './temp-directory.ts';
 
 const DAY_MS = 24 * 3600 * 1000;
 
@@ -12,6 +13,13 @@ export class SiteCertificates {
   readonly ca: Issued;
   readonly server: Issued;
   readonly agent: Issued;
+
+  /** In `tls` of a folder of its own, which `remove` takes away. */
+  static async inFolder(): Promise<{ readonly folder: string; readonly site: SiteCertificates; readonly remove: () => Promise<void> }> {
+    const { path, remove } = await tempDirectory();
+    mkdirSync(join(path, 'tls'));
+    return { folder: path, site: new SiteCertificates(join(path, 'tls')), remove };
+  }
 
   /** Writes `ca`, `server`, `agent`, each as `.crt` and `.key`, and `token`. */
   constructor(folder: string) {

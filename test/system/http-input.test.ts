@@ -24,6 +24,7 @@ describe('HTTP input, the proxy killed between posts', function () {
     const told = new Map<string, string>();
     let isOver = false;
     let round = 0;
+    const isReady = async (): Promise<boolean> => (await fetch(`${proxy.api}/readyz`).catch(() => undefined))?.ok === true;
     const post = async (name: string): Promise<void> => {
       const lines = Array.from(
         { length: 20 },
@@ -31,7 +32,7 @@ describe('HTTP input, the proxy killed between posts', function () {
       );
       const headers = { 'content-type': 'application/x-ndjson' };
       const answer = await fetch(`${proxy.api}/v1/events`, { method: 'POST', headers, body: lines.join('\n') }).catch(() => undefined);
-      if (answer?.status !== 202) return new Promise((resolve) => setTimeout(resolve, 20));
+      if (answer?.status !== 202) return until('the proxy answers again', () => isOver || isReady(), 20_000);
       const { results } = (await answer.json().catch(() => ({ results: [] }))) as Posted;
       for (const { index, id = '' } of results) told.set(id, `${name}/${index}`);
     };
