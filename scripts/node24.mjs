@@ -30,7 +30,8 @@ console.log(`\n── Node 24: the source as it is`);
 run(node, [join(root, 'cli', 'main.ts'), '--version'], root);
 console.log(`\n── Node 24: fast tests`);
 const mocha = join(root, 'node_modules', 'mocha', 'bin', 'mocha.js');
-const options = `--parallel --jobs ${availableParallelism()} --forbid-only --reporter dot --ignore test/system/**`.split(' ');
+const options =
+  `--parallel --jobs ${availableParallelism()} --forbid-only --reporter dot --ignore test/system/** --ignore test/faults/**`.split(' ');
 run(node, [mocha, ...options, 'test'], root);
 
 /** Ends this process with the code of what fails. */

@@ -39,14 +39,14 @@ function usualLegs() {
     { name: 'format', program: 'prettier/bin/prettier.cjs', args: ['--check', '--log-level=warn', '.'], limitMs: 5 * MINUTE_MS },
     { name: 'types', program: 'typescript/bin/tsc', args: [], limitMs: 5 * MINUTE_MS },
     { name: 'lint', program: 'eslint/bin/eslint.js', args: ['.'], limitMs: 10 * MINUTE_MS },
-    mochaLeg('fast tests', [...PARALLEL, '--ignore', 'test/system/**', 'test'], 10 * MINUTE_MS),
+    mochaLeg('fast tests', [...PARALLEL, '--ignore', 'test/system/**', '--ignore', 'test/faults/**', 'test'], 10 * MINUTE_MS),
   ];
   if (process.argv.includes('--fast')) return usual;
   return [
     ...usual,
     { name: 'build', program: '../scripts/build.mjs', args: [], limitMs: 5 * MINUTE_MS },
     {
-      ...mochaLeg('system tests', [...PARALLEL, '--timeout', '60000', 'test/system'], 30 * MINUTE_MS),
+      ...mochaLeg('system tests', [...PARALLEL, '--timeout', '60000', 'test/system', 'test/faults'], 30 * MINUTE_MS),
       env: { FONDACO_TEST_PROGRAM: 'dist/cli/main.js' },
     },
   ];

@@ -1,0 +1,23 @@
+/** The short form of a campaign as a test. */
+import { expect } from 'chai';
+import { freshSeed } from '../support/seeded.ts';
+import type { Campaign } from './campaign.ts';
+
+const LIMIT_MS = 120_000;
+
+export function shortForm(campaign: Campaign): void {
+  const seed = freshSeed();
+  describe(`${campaign.title}, FONDACO_SEED=${seed}`, function () {
+    this.timeout(LIMIT_MS);
+    it('loses nothing, counts nothing wrong', async () => {
+      let rows = 0;
+      for await (const row of campaign.run({ form: 'short', seed, progress: () => undefined })) {
+        rows += 1;
+        expect(row.injected, `times injected: ${row.fault}`).to.be.greaterThan(0);
+        expect(row.events, `events under: ${row.fault}`).to.be.greaterThan(0);
+        expect({ ...row, repeated: 0 }).to.deep.equal({ ...row, repeated: 0, lost: 0, wrongCounts: 0, discrepancy: 0 });
+      }
+      expect(rows, 'rows').to.be.greaterThan(0);
+    });
+  });
+}
