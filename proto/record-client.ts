@@ -33,6 +33,15 @@ export interface RecordStream {
   cancel(): void;
 }
 
+/** A connection to one proxy, over which Record calls go. */
+export interface RecordLink {
+  readonly proxy: string;
+  /** A connection stands, as far as is known. */
+  isReady(): boolean;
+  record(events: StreamEvents): RecordStream;
+  close(): void;
+}
+
 const RECORD = '/fondaco.v1.EventService/Record';
 /** Asked for where a proxy is known by its address alone (RFC 2606: nobody's). */
 const NO_NAME = 'fondaco.invalid';
@@ -41,7 +50,7 @@ const NO_NAME = 'fondaco.invalid';
  * A connection to one proxy. A new one for each attempt after a failure: grpc-js keeps a back-off of its own per address, during which
  * calls fail with the last error, so the session's back-off would not mean what it says.
  */
-export class RecordClient {
+export class RecordClient implements RecordLink {
   readonly proxy: string;
   readonly #client: Client;
   readonly #metadata = new Metadata();

@@ -16,7 +16,7 @@ import { asError, FondacoError } from '../core/errors.ts';
 import type { FramedEvents } from './batch-codec.ts';
 import type { Bell } from '../core/bell.ts';
 import { linkError } from './link-error.ts';
-import { RecordClient, type LinkSecurity, type RecordStream } from './record-client.ts';
+import { RecordClient, type LinkSecurity, type RecordLink, type RecordStream } from './record-client.ts';
 import type { ReplyOutcome, SendWindow } from './send-window.ts';
 
 const BATCH_EVENTS_MAX = 1000;
@@ -74,6 +74,8 @@ export interface SessionParts {
   readonly sender: Batch['sender'];
   /** Default: neither TLS nor a token. */
   readonly security?: LinkSecurity;
+  /** Makes a link to a proxy; over gRPC by default. */
+  readonly connect?: ((proxy: string, security: LinkSecurity | undefined) => RecordLink) | undefined;
   /** The series that may be sent now, first come first served; asked again before every batch. */
   readonly series: () => readonly OutgoingSeries[];
   /** Rung by the owner when there is more to send. */
@@ -86,10 +88,10 @@ export interface SessionParts {
 
 /** Sends what the series hold until `signal` is aborted; then drops the stream and resolves. Never rejects: a failed link is tried again. */
 export async function runSession(parts: SessionParts, signal: AbortSignal): Promise<void> {
-  const { bell, clock } = parts;
+  const { bell, clock, connect = overGrpc } = parts;
   const wake = (): void => bell.ring();
   signal.addEventListener('abort', wake, { once: true });
-  let client: RecordClient | undefined;
+  let client: RecordLink | undefined;
   let failures = 0;
   let next = 0;
   while (!signal.aborted) {
@@ -101,7 +103,7 @@ export async function runSession(parts: SessionParts, signal: AbortSignal): Prom
     const proxy = parts.proxies[next % parts.proxies.length]!;
     let stream: Stream | undefined;
     try {
-      client ??= new RecordClient(proxy, parts.security);
+      client ??= connect(proxy, parts.security);
       stream = new Stream(parts, client, () => void (failures = 0));
       await stream.run(signal);
     } catch (error) {
@@ -120,6 +122,8 @@ export async function runSession(parts: SessionParts, signal: AbortSignal): Prom
   client?.close();
 }
 
+const overGrpc = (proxy: string, security?: LinkSecurity): RecordLink => new RecordClient(proxy, security);
+
 /** When the first series that has more may be read; Infinity if none has. */
 function nextReadable(all: readonly OutgoingSeries[]): number {
   let at = Number.POSITIVE_INFINITY;
@@ -136,7 +140,7 @@ interface SentBatch {
 /** One Record call, from its first batch to its half-close. */
 class Stream {
   readonly #parts: SessionParts;
-  readonly #client: RecordClient;
+  readonly #client: RecordLink;
   readonly #onAnswer: () => void;
   readonly #flights: SentBatch[] = [];
   readonly #throttledUntil = new Map<SendWindow, number>();
@@ -148,7 +152,7 @@ class Stream {
   #failure: Error | undefined;
   #isEnded = false;
 
-  constructor(parts: SessionParts, client: RecordClient, onAnswer: () => void) {
+  constructor(parts: SessionParts, client: RecordLink, onAnswer: () => void) {
     this.#parts = parts;
     this.#client = client;
     this.#onAnswer = onAnswer;

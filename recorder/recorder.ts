@@ -7,7 +7,7 @@ import { checkCall, completeFields, type EventDetails, type EventFields } from '
 import { LANES, perLane } from '../core/lane.ts';
 import type { Severity } from '../core/severity.ts';
 import { Bell } from '../core/bell.ts';
-import { runSession, type LinkState } from '../proto/session.ts';
+import { runSession, type LinkState, type SessionParts } from '../proto/session.ts';
 import type { SpoolDamage } from './adoption.ts';
 import { damageEvent } from './damage-event.ts';
 import { writeExitFile } from './exit-file.ts';
@@ -36,12 +36,13 @@ export interface Recorded {
 /** What a library needs of the recorder that it is given: the one of the process, one of its program's own, or a MemoryRecorder in tests. */
 export type EventRecorder<Type extends string = string> = Pick<Recorder<Type>, 'event' | 'record'>;
 
-/** Time, chance and disk, for tests; the machine's own by default. */
+/** Time, chance, disk and network, for tests; the machine's own by default. */
 export interface RecorderParts {
   readonly clock: Clock;
   readonly random: () => number;
   readonly env: NodeJS.ProcessEnv;
   readonly openJournal: OpenJournal;
+  readonly connect: SessionParts['connect'];
 }
 
 /**
@@ -121,19 +122,18 @@ export class Recorder<Type extends string = string> {
   ): Promise<Recorder<TypesOf<Catalogs>>> {
     const { env = process.env, clock = systemClock({ unref: true }), random = chance } = parts;
     const settings = checkOptions(options, env);
-    let base = settings.spoolDirectory;
-    const problem = base === undefined ? undefined : await spoolProblem(base);
-    if (problem) base = undefined;
+    const problem = settings.spoolDirectory === undefined ? undefined : await spoolProblem(settings.spoolDirectory);
+    const base = problem ? undefined : settings.spoolDirectory;
     const openJournal = parts.openJournal ?? openLevelJournal(clock, settings);
     // Whoever awaits us keeps the process alive, for as long as we said that may take; nothing else of ours does.
     const waitClock = parts.clock ?? systemClock();
     const recorder = new Recorder<TypesOf<Catalogs>>(settings, base, { clock, waitClock, openJournal });
     if (problem) recorder.#reports.report(problem);
-    await recorder.#start(random);
+    await recorder.#start({ random, connect: parts.connect });
     return recorder;
   }
 
-  async #start(random: () => number): Promise<void> {
+  async #start(parts: Pick<SessionParts, 'random' | 'connect'>): Promise<void> {
     try {
       await this.#keeper.findOlder();
     } catch (error) {
@@ -148,7 +148,7 @@ export class Recorder<Type extends string = string> {
         series: this.#keeper.series,
         bell: this.#sessionBell,
         clock: this.#clock,
-        random,
+        ...parts,
         onLink: (link, proxy) => this.#linked(link, proxy),
       },
       this.#stopSession.signal,
