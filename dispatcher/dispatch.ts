@@ -18,7 +18,9 @@ import { DEAD_PREFIX, storedLetter, type LetterPlace, type StoredLetter } from '
 import type { TypeRules } from '../core/type-rules.ts';
 import type { DedupOptions } from './dedup.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { Feed, type FeedSettings, type FeedStatus } from './feed.ts';
+import { Feed } from './feed.ts';
+import type { FeedSettings } from './feed-settings.ts';
+import type { FeedStatus } from './feed-status.ts';
 import { readLedger, type Ledger } from './ledger.ts';
 import { LocalInput } from './local-input.ts';
 import { purgeLetters, type Purged } from './purge.ts';

@@ -11,30 +11,19 @@
 import { isExhausted } from '../core/backoff.ts';
 import { Bell } from '../core/bell.ts';
 import { FondacoError, isFondacoError } from '../core/errors.ts';
-import type { Draft } from '../core/journal.ts';
-import { LANES, perLane, type Lane } from '../core/lane.ts';
-import { uuidV7 } from '../core/uuid.ts';
+import { LANES, perLane } from '../core/lane.ts';
 import type { Delivery } from '../core/writer.ts';
 import { BatchSize } from './batch-size.ts';
-import { deadAgain, deadLetterKey, eventOf, removeLetters, type DeadLetter, type LetterPlace } from './dead-letters.ts';
-import { errorOf } from './feed-row.ts';
+import { eventOf, type DeadLetter, type LetterPlace } from './dead-letters.ts';
 import type { Feed } from './feed.ts';
-import { nextLetters, readLetter, readRow, type ReplayLetter } from './replay-letters.ts';
-import { newReplayRow, REPLAY_PREFIX, replayStatus, type ChosenRow, type ReplayRow, type ReplayStatus } from './replay-row.ts';
+import { nextLetters, readLetter, type ReplayLetter } from './replay-letters.ts';
+import { ReplayProgress, type ReplayStep } from './replay-progress.ts';
+import { replayStatus, type ChosenRow, type ReplayRow, type ReplayStatus } from './replay-row.ts';
 import { RetryTimer } from './retry-timer.ts';
 import { CONFIRM_MS } from './unconfirmed.ts';
 
 /** After so many lone rejections in a row the letters are tried one by one: halving batches would only be more requests. */
 const LONE_REJECTIONS_MAX = 10;
-
-interface Step {
-  readonly lane: Lane;
-  /** The letters lie from `from` to before `to`. */
-  readonly from: number;
-  readonly to: number;
-  readonly letters: readonly { readonly position: number; readonly letter: DeadLetter }[];
-  readonly damaged: number;
-}
 
 /** `missing`: ids that no letter has. */
 export type Started =
@@ -42,11 +31,10 @@ export type Started =
 
 export class Replay {
   readonly #feed: Feed;
+  readonly #progress: ReplayProgress;
   readonly #retry: RetryTimer;
   readonly #size: BatchSize;
   readonly #bell = new Bell();
-  #row: ReplayRow | undefined;
-  #chosen: ChosenRow | undefined;
   /** From before a batch is sent until it is settled. */
   #isAtWork = false;
   #isStarting = false;
@@ -54,21 +42,15 @@ export class Replay {
 
   constructor(feed: Feed) {
     this.#feed = feed;
+    this.#progress = new ReplayProgress(feed);
     this.#retry = new RetryTimer(feed.clock);
     this.#size = new BatchSize(feed.settings.batch.eventsMax);
   }
 
   /** Takes up the rows; the journal was opened. */
   async load(): Promise<void> {
-    const { journal } = this.#feed.dispatcher;
-    const [row, chosen] = [await readRow(journal, this.#key), await readRow(journal, this.#chosenKey)];
-    this.#row = row === 'damaged' ? undefined : (row as ReplayRow | undefined);
-    this.#chosen = chosen === 'damaged' ? undefined : (chosen as ChosenRow | undefined);
+    await this.#progress.load();
     if (this.#row) this.#retry.load(this.#row);
-    if (this.#row?.state === 'running' && this.#row.isChosen && !this.#chosen) {
-      this.#row.state = 'stopped'; // its letters are all there, and may be chosen again
-      this.#row.lastError = { message: '[CORRUPT] the row that names the chosen letters is damaged', at: this.#feed.clock.now() };
-    }
     this.#bell.ring();
   }
 
@@ -80,7 +62,7 @@ export class Replay {
 
   /** True while letters must not be removed by anybody else. */
   get isUnderWay(): boolean {
-    return this.#isStarting || this.#isAtWork || this.#row?.state === 'running';
+    return this.#isStarting || this.#isAtWork || this.#progress.isRunning;
   }
 
   /** Tries now instead of at the end of a back-off, though never before what the destination asked for; looks again. */
@@ -115,11 +97,7 @@ export class Replay {
 
   /** Ends it; a batch in flight is still settled. False: none is under way. */
   async stop(): Promise<boolean> {
-    return this.#feed.command((draft) => {
-      if (this.#row?.state !== 'running') return false;
-      this.#end(this.#row, draft, 'stopped');
-      return true;
-    });
+    return this.#progress.stop();
   }
 
   /** Delivers until `signal` is aborted. */
@@ -132,12 +110,8 @@ export class Replay {
     }
   }
 
-  get #key(): string {
-    return REPLAY_PREFIX + this.#feed.settings.name;
-  }
-
-  get #chosenKey(): string {
-    return `${this.#key}/ids`;
+  get #row(): ReplayRow | undefined {
+    return this.#progress.row;
   }
 
   async #choose(places: readonly LetterPlace[]): Promise<{ chosen: ChosenRow; missing: LetterPlace[] }> {
@@ -152,34 +126,22 @@ export class Replay {
   }
 
   async #begin(chosen: ChosenRow | undefined, missing: readonly LetterPlace[]): Promise<Started> {
-    const now = this.#feed.clock.now();
-    const id = uuidV7(now);
-    await this.#feed.command((draft) => {
-      if (this.#row?.id === id) return false; // a commit that failed, and was stored all the same: it has begun
-      const { lanes } = this.#feed.row;
-      const ends = perLane((lane) => (chosen ? (chosen[lane].at(-1) ?? -1) + 1 : lanes[lane].cursor));
-      const total = LANES.reduce((sum, lane) => sum + (chosen ? chosen[lane].length : lanes[lane].dead), 0);
-      this.#row = newReplayRow(id, { ends, total, isChosen: chosen !== undefined, now });
-      this.#chosen = chosen;
-      draft.put(this.#key, () => this.#row);
-      if (chosen) draft.put(this.#chosenKey, () => chosen);
-      return true;
-    });
+    const row = await this.#progress.begin(chosen);
     this.#size.found();
     this.#rejectionsInARow = 0;
-    this.#retry.load(this.#row!);
+    this.#retry.load(row);
     this.#bell.ring();
     return { replay: this.status()!, missing };
   }
 
   #waitMs(): number {
-    if (this.#row?.state !== 'running' || this.#feed.row.state === 'paused') return Infinity;
-    return this.#row.attempts > 0 ? this.#retry.dueInMs() : 0;
+    if (!this.#progress.isRunning || this.#feed.row.state === 'paused') return Infinity;
+    return this.#row!.attempts > 0 ? this.#retry.dueInMs() : 0;
   }
 
   async #goOn(signal: AbortSignal): Promise<void> {
     const { id } = this.#row!;
-    let step: Step | undefined;
+    let step: ReplayStep | undefined;
     try {
       step = await this.#next();
     } catch (error) {
@@ -189,7 +151,7 @@ export class Replay {
     }
     if (this.#row?.id !== id) return;
     if (!step || step.letters.length === 0) {
-      await this.#commit(step, signal, (row, draft) => this.#passed(row, draft, step));
+      await this.#progress.passOver(step, signal);
       return;
     }
     this.#isAtWork = true;
@@ -201,7 +163,7 @@ export class Replay {
   }
 
   /** The next batch, or what there is to be passed over; undefined at the end. */
-  async #next(): Promise<Step | undefined> {
+  async #next(): Promise<ReplayStep | undefined> {
     const { journal } = this.#feed.dispatcher;
     const { name: writer, batch } = this.#feed.settings;
     const { lanes, isChosen } = this.#row!;
@@ -209,13 +171,13 @@ export class Replay {
     if (!lane) return undefined;
     const { next: from, end } = lanes[lane];
     const eventsMax = this.#rejectionsInARow >= LONE_REJECTIONS_MAX ? 1 : this.#size.next;
-    const range = { writer, lane, from, end, ...(isChosen && { chosen: this.#chosen?.[lane] ?? [] }) };
+    const range = { writer, lane, from, end, ...(isChosen && { chosen: this.#progress.chosen?.[lane] ?? [] }) };
     const found = await nextLetters(journal, range, { eventsMax, bytesMax: batch.bytesMax });
     const letters = found.filter((each): each is ReplayLetter & { letter: DeadLetter } => each.letter !== undefined);
     return { lane, from, to: (found.at(-1)?.position ?? end - 1) + 1, letters, damaged: found.length - letters.length };
   }
 
-  async #deliver(step: Step, signal: AbortSignal): Promise<void> {
+  async #deliver(step: ReplayStep, signal: AbortSignal): Promise<void> {
     const { clock, settings } = this.#feed;
     const { id, lanes } = this.#row!;
     const { series, seq } = lanes[step.lane];
@@ -246,108 +208,27 @@ export class Replay {
     return new FondacoError('UNAVAILABLE', 'the connection must hold after a batch without acknowledgement, got its end');
   }
 
-  async #taken(step: Step, signal: AbortSignal): Promise<void> {
-    const { name } = this.#feed.settings;
-    await this.#commit(step, signal, (row, draft) => {
-      for (const { position } of step.letters) draft.delete(deadLetterKey(name, step.lane, position));
-      const lane = this.#feed.row.lanes[step.lane];
-      removeLetters(
-        lane,
-        step.letters.map(({ letter }) => letter),
-      );
-      lane.delivered += step.letters.length;
-      row.delivered += step.letters.length;
-      this.#passed(row, draft, step);
-      this.#feed.proved();
-    });
+  async #taken(step: ReplayStep, signal: AbortSignal): Promise<void> {
+    await this.#progress.taken(step, signal);
     this.#size.delivered(step.letters.length);
     this.#rejectionsInARow = 0;
   }
 
-  async #failed(step: Step, failure: FondacoError, signal: AbortSignal): Promise<void> {
+  async #failed(step: ReplayStep, failure: FondacoError, signal: AbortSignal): Promise<void> {
     const { retry } = this.#feed.settings;
     const events = step.letters.length;
     if (failure.code === 'REJECTED' && events > 1) {
       if (failure.facts.tooLarge) this.#size.tooLarge(events);
       else this.#size.rejected(events);
     } else if (failure.code === 'REJECTED') {
-      await this.#deadAgain(step, failure, signal);
+      await this.#progress.deadAgain(step, failure, signal);
       this.#size.found();
       this.#rejectionsInARow++;
-    } else if (failure.code === 'REFUSED' || failure.code === 'CONFIG') await this.#stopFor(failure, signal);
+    } else if (failure.code === 'REFUSED' || failure.code === 'CONFIG') await this.#progress.stopFor(failure, signal);
     else if (!isExhausted(retry, this.#row!.attempts + 1)) {
-      await this.#commit(undefined, signal, (row) => {
-        if (row.state !== 'running') return;
-        this.#retry.failed(row, failure, { policy: retry, random: this.#feed.dispatcher.random });
-        row.lastError = errorOf(failure, this.#feed.clock.now());
-      });
-    } else if (retry.policy === 'dead-letter') await this.#deadAgain(step, failure, signal);
-    else await this.#stopFor(failure, signal);
-  }
-
-  /** They stay dead letters, with what the destination says now. */
-  async #deadAgain(step: Step, failure: FondacoError, signal: AbortSignal): Promise<void> {
-    const { name } = this.#feed.settings;
-    const error = errorOf(failure, this.#feed.clock.now());
-    await this.#commit(step, signal, (row, draft) => {
-      for (const { position, letter } of step.letters) {
-        const again = deadAgain(letter, error, row.attempts + 1);
-        this.#feed.row.lanes[step.lane].deadBytes += again.bytes - letter.bytes;
-        draft.put(deadLetterKey(name, step.lane, position), () => again);
-      }
-      row.deadAgain += step.letters.length;
-      row.lastError = error;
-      this.#passed(row, draft, step);
-    });
-  }
-
-  async #stopFor(failure: FondacoError, signal: AbortSignal): Promise<void> {
-    await this.#commit(undefined, signal, (row, draft) => {
-      if (row.state !== 'running') return;
-      row.lastError = errorOf(failure, this.#feed.clock.now());
-      this.#end(row, draft, 'stopped');
-    });
-  }
-
-  /** The cursor moves over the step; without one there is nothing left. */
-  #passed(row: ReplayRow, draft: Draft, step: Step | undefined): void {
-    row.attempts = row.waitMs = 0;
-    if (step) {
-      const lane = row.lanes[step.lane];
-      lane.next = step.to;
-      lane.seq += step.letters.length;
-      row.deadAgain += step.damaged;
-      if (step.damaged > 0)
-        row.lastError = {
-          message: `[CORRUPT] ${step.damaged} dead letters are damaged and cannot be delivered`,
-          at: this.#feed.clock.now(),
-        };
-    }
-    if (row.state === 'running' && LANES.every((lane) => row.lanes[lane].next >= row.lanes[lane].end)) this.#end(row, draft, 'done');
-  }
-
-  #end(row: ReplayRow, draft: Draft, state: 'done' | 'stopped'): void {
-    row.state = state;
-    row.endedAt = this.#feed.clock.now();
-    row.attempts = row.waitMs = 0;
-    draft.put(this.#key, () => this.#row);
-    draft.delete(this.#chosenKey);
-  }
-
-  /** Commits a change of the rows, unless the step was settled meanwhile: by a commit that failed, and was stored all the same. */
-  async #commit(step: Step | undefined, signal: AbortSignal, change: (row: ReplayRow, draft: Draft) => void): Promise<void> {
-    const { id } = this.#row!;
-    try {
-      await this.#feed.change((draft) => {
-        const row = this.#row;
-        if (row?.id !== id || (step && row.lanes[step.lane].next !== step.from)) return false;
-        change(row, draft);
-        draft.put(this.#key, () => this.#row);
-        this.#feed.put(draft);
-        return true;
-      }, signal);
-    } catch (error) {
-      if (!isFondacoError(error) || !signal.aborted) throw error; // stopping: what is not settled comes again
-    }
+      const { random } = this.#feed.dispatcher;
+      await this.#progress.failed(failure, (row) => this.#retry.failed(row, failure, { policy: retry, random }), signal);
+    } else if (retry.policy === 'dead-letter') await this.#progress.deadAgain(step, failure, signal);
+    else await this.#progress.stopFor(failure, signal);
   }
 }

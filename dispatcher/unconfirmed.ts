@@ -3,7 +3,7 @@
  * wait until so many events were sent after them, or until nothing was written for 10 s. When the connection breaks they are forgotten, and
  * what they covered is read from the journal and sent again.
  */
-import type { Move } from './moves.ts';
+import type { Move } from './lane-moves.ts';
 
 /** After the last write what the transport took counts as delivered. */
 export const CONFIRM_MS = 10_000;

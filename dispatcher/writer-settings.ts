@@ -6,7 +6,7 @@ import type { RetryPolicy } from '../core/backoff.ts';
 import { FondacoError } from '../core/errors.ts';
 import { SEVERITIES } from '../core/severity.ts';
 import type { Writer } from '../core/writer.ts';
-import type { BacklogLimits, FeedSettings } from './feed.ts';
+import type { BacklogLimits, FeedSettings } from './feed-settings.ts';
 import type { Filter } from './filter.ts';
 import { isWriter, LateWriter } from './late-writer.ts';
 import { Settings } from './settings.ts';

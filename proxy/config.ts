@@ -12,7 +12,7 @@ import { systemClock } from '../core/clock.ts';
 import { FondacoError } from '../core/errors.ts';
 import type { Severity } from '../core/severity.ts';
 import type { Budget } from '../dispatcher/backlog.ts';
-import type { BacklogLimits } from '../dispatcher/feed.ts';
+import type { BacklogLimits } from '../dispatcher/feed-settings.ts';
 import { section, type SettingProblem } from '../writers/settings.ts';
 import { formatAddress, isLocal, parseAddress, type ListenAddress } from './address.ts';
 import { readConfigCatalogs } from './config-catalogs.ts';

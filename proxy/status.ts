@@ -6,7 +6,8 @@ import { LANES, type PerLane } from '../core/lane.ts';
 import { formatMs } from '../core/time.ts';
 import type { Backlog, BacklogStatus } from '../dispatcher/backlog.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
-import type { Feed, FeedStatus } from '../dispatcher/feed.ts';
+import type { Feed } from '../dispatcher/feed.ts';
+import type { FeedStatus } from '../dispatcher/feed-status.ts';
 import { readLedger } from '../dispatcher/ledger.ts';
 
 export interface ProxyStatus {

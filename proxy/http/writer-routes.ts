@@ -1,4 +1,5 @@
-import type { Feed, FeedStatus } from '../../dispatcher/feed.ts';
+import type { Feed } from '../../dispatcher/feed.ts';
+import type { FeedStatus } from '../../dispatcher/feed-status.ts';
 import { HttpError } from './http-error.ts';
 import type { Routes } from './server.ts';
 

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { FondacoError } from '../../core/errors.ts';
 import type { Lane } from '../../core/lane.ts';
 import type { Budget } from '../../dispatcher/backlog.ts';
-import type { FeedSettings } from '../../dispatcher/feed.ts';
+import type { FeedSettings } from '../../dispatcher/feed-settings.ts';
 import type { LaneLedger } from '../../dispatcher/ledger.ts';
 import { verifyLedger } from '../../dispatcher/ledger-verify.ts';
 import type { Loss } from '../../dispatcher/losses.ts';

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { FondacoError } from '../../core/errors.ts';
 import type { DeadLetter } from '../../dispatcher/dead-letters.ts';
-import type { FeedSettings } from '../../dispatcher/feed.ts';
+import type { FeedSettings } from '../../dispatcher/feed-settings.ts';
 import { DispatchKit, numbered, Sender, type ScriptedWriter } from '../support/dispatch-kit.ts';
 import { rowsOf } from '../support/store-audit.ts';
 

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { FondacoError } from '../../core/errors.ts';
 import type { Delivery } from '../../core/writer.ts';
-import type { FeedSettings } from '../../dispatcher/feed.ts';
+import type { FeedSettings } from '../../dispatcher/feed-settings.ts';
 import type { Filter } from '../../dispatcher/filter.ts';
 import type { Loss } from '../../dispatcher/losses.ts';
 import { DispatchKit, numbered, Sender, type ScriptedWriter } from '../support/dispatch-kit.ts';

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { FondacoError } from '../../core/errors.ts';
 import type { Delivery } from '../../core/writer.ts';
-import type { FeedSettings } from '../../dispatcher/feed.ts';
+import type { FeedSettings } from '../../dispatcher/feed-settings.ts';
 import { DispatchKit, numbered, Sender } from '../support/dispatch-kit.ts';
 import { eventually } from '../support/fake-clock.ts';
 

@@ -1,7 +1,7 @@
 /** Pausing and resuming by a person, and a store of dead letters that is full. */
 import { expect } from 'chai';
 import { FondacoError } from '../../core/errors.ts';
-import type { FeedSettings } from '../../dispatcher/feed.ts';
+import type { FeedSettings } from '../../dispatcher/feed-settings.ts';
 import { DispatchKit, numbered, Sender, type ScriptedWriter } from '../support/dispatch-kit.ts';
 
 const away = (): FondacoError => new FondacoError('UNAVAILABLE', '503');

@@ -1,6 +1,6 @@
 /** Writers, dead letters, replays and the verification over HTTP. */
 import { assert } from 'chai';
-import type { FeedStatus } from '../../../dispatcher/feed.ts';
+import type { FeedStatus } from '../../../dispatcher/feed-status.ts';
 import type { Check } from '../../../dispatcher/ledger-verify.ts';
 import type { ReplayStatus } from '../../../dispatcher/replay-row.ts';
 import { formatAddress } from '../../../proxy/address.ts';
