@@ -1,6 +1,6 @@
 /**
  * Every campaign, one after the other, and a table of what they cost.
- *   npm run faults                                  the long forms; exits with 1 when a column after "events" is not 0, "repeated" aside
+ *   npm run faults                                  the long forms; exits with 1 when a column after "events" is not 0, "repeated" aside, or a limit was missed
  *   npm run faults -- --short | --only <name>… | --seed <number> | --json
  */
 import { SingleBar, Presets } from 'cli-progress';
@@ -100,8 +100,23 @@ async function printTable(): Promise<void> {
     if (error !== undefined) table.push([{ colSpan: HEAD.length, content: `${campaign} did not end: ${error.split('\n')[0]}` }]);
   }
   console.log(table.toString());
+  printMeasured(reports.flatMap(({ rows }) => rows));
   for (const { campaign, rows } of reports) {
     if (rows.some(({ repeated }) => repeated > 0)) console.log(`repeated, ${campaign}: ${(await load(campaign)).repeats}`);
   }
   console.log(`${form} form, seed ${seed}`);
+}
+
+/** What was measured, and below it the limits that it misses. */
+function printMeasured(rows: readonly FaultRow[]): void {
+  const told = rows.filter(({ measured, missed = [] }) => measured !== undefined || missed.length > 0);
+  if (told.length === 0) return;
+  const table = new Table({ head: ['measured', ''], style: { head: [], border: [] }, colAligns: ['left', 'right'] });
+  for (const { fault, measured = {}, missed = [] } of told) {
+    table.push([{ colSpan: 2, content: fault }]);
+    for (const [figure, value] of Object.entries(measured))
+      table.push([`  ${figure}`, typeof value === 'number' ? value.toLocaleString('en') : value]);
+    for (const limit of missed) table.push([{ colSpan: 2, content: `  missed: ${limit}` }]);
+  }
+  console.log(table.toString());
 }

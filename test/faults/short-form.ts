@@ -16,6 +16,7 @@ export function shortForm(campaign: Campaign): void {
         expect(row.injected, `times injected: ${row.fault}`).to.be.greaterThan(0);
         expect(row.events, `events under: ${row.fault}`).to.be.greaterThan(0);
         expect({ ...row, repeated: 0 }).to.deep.equal({ ...row, repeated: 0, lost: 0, wrongCounts: 0, discrepancy: 0 });
+        expect(row.missed ?? [], `limits missed under: ${row.fault}`).to.deep.equal([]);
       }
       expect(rows, 'rows').to.be.greaterThan(0);
     });
