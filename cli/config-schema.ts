@@ -1,7 +1,7 @@
 /** JSON Schema of the config, for editors and generators of configs. */
 import { z } from 'zod';
 import { configSchema, writerShape } from '../proxy/config-schema.ts';
-import { WRITER_KINDS, writerKind } from '../proxy/writers.ts';
+import { WRITER_KINDS, writerKind } from '../proxy/writer-kinds.ts';
 import { section } from '../writers/settings.ts';
 import { leafKind, writtenForm } from './config-values.ts';
 import { printJson } from './text.ts';

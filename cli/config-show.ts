@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import { checkConfig, DEFAULT_WRITERS, type ProxyConfig } from '../proxy/config.ts';
 import { configSchema, writerShape } from '../proxy/config-schema.ts';
 import { ConfigText, SECRET_KEYS, type KeyPath } from '../proxy/config-yaml.ts';
-import { writerKind } from '../proxy/writers.ts';
+import { writerKind } from '../proxy/writer-kinds.ts';
 import { section } from '../writers/settings.ts';
 import { visible } from '../writers/console-line.ts';
 import { leafKind, writtenForm, type AnySchema } from './config-values.ts';

@@ -3,8 +3,8 @@
  * whole journal (/v1/ledger/verify), against what its books say.
  */
 import { LANES } from '../core/lane.ts';
-import type { LaneLedger, Ledger } from '../dispatcher/ledger.ts';
-import type { Verification } from '../dispatcher/ledger-verify.ts';
+import type { LaneLedger, Ledger } from '../dispatcher/ledger/ledger.ts';
+import type { Verification } from '../dispatcher/ledger/ledger-verify.ts';
 import { visible } from '../writers/console-line.ts';
 import { askProxy, type Api } from './api.ts';
 import { EXIT } from './exit.ts';

@@ -8,7 +8,7 @@ import { bytesOf, findLives, removeViews, StoppedLife, type Damage, type LifePla
 import { visible } from '../writers/console-line.ts';
 import { EXIT, ExitError } from './exit.ts';
 import { inputLine } from './input-line.ts';
-import { openOut, type Out } from './out.ts';
+import { openOut, type Out } from './export-out.ts';
 import { openProgress } from './progress.ts';
 import { age, count, plural, print, printJson, table } from './text.ts';
 

@@ -1,6 +1,6 @@
 /** A writer as /v1/status and /v1/writers show it, for people. */
 import { LANES } from '../core/lane.ts';
-import type { FeedStatus } from '../dispatcher/feed-status.ts';
+import type { FeedStatus } from '../dispatcher/feed/feed-status.ts';
 import { visible } from '../writers/console-line.ts';
 import { age, count, cut, paint, plural, table, type Style } from './text.ts';
 

@@ -1,7 +1,7 @@
 import type { Lane, PerLane } from './lane.ts';
 
 /**
- * The durable ordered log of a process. Implemented by journal/journal.ts over a disk; spool and proxy use the same one.
+ * The durable ordered log of a process. Implemented by journal/disk-journal.ts over a disk; spool and proxy use the same one.
  *
  * Two lanes, each with dense positions 1, 2, 3 …; rows beside them (key → JSON), written in the same commits.
  */

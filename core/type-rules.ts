@@ -1,6 +1,6 @@
 import { CATALOG, isCatalog, type Catalog, type CatalogType } from './catalog.ts';
 import { FondacoError } from './errors.ts';
-import { Nearest } from './nearest.ts';
+import { Nearest } from './nearest-names.ts';
 
 /** Answers that are kept: a sender with a wrong type has it in every event. Further types are looked for in a cheaper way. */
 const REFUSALS_MAX = 1000;

@@ -1,6 +1,6 @@
 /** What `npm run demo` claims, each judged by what the subscriber wrote down or by the books, as a pure function of them. */
 import type { Lane } from '../core/lane.ts';
-import type { Ledger } from '../dispatcher/ledger.ts';
+import type { Ledger } from '../dispatcher/ledger/ledger.ts';
 import type { RecorderLedger } from '../recorder/index.ts';
 import { LOSS_TYPE } from './event-line.ts';
 import { eventId, type ReceivedEvent } from './event-record.ts';

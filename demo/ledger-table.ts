@@ -1,6 +1,6 @@
 import { ledgerScreen } from '../cli/ledger.ts';
 import { count, table } from '../cli/text.ts';
-import type { Ledger } from '../dispatcher/ledger.ts';
+import type { Ledger } from '../dispatcher/ledger/ledger.ts';
 import type { RecorderLedger, RecorderStatus } from '../recorder/index.ts';
 import { pendingOf } from './proxy-process.ts';
 import type { SubscriberSums } from './subscriber.ts';

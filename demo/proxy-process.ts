@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import type { Clock } from '../core/clock.ts';
-import type { Ledger } from '../dispatcher/ledger.ts';
+import type { Ledger } from '../dispatcher/ledger/ledger.ts';
 import { Child, describeEnding } from './child.ts';
 import { until } from './until.ts';
 

@@ -1,7 +1,7 @@
 /** What `npm start` runs: the processes of a site, what is said about them, and their end, in order. */
 import { resolve } from 'node:path';
 import type { Clock } from '../core/clock.ts';
-import type { Ledger } from '../dispatcher/ledger.ts';
+import type { Ledger } from '../dispatcher/ledger/ledger.ts';
 import type { AgentStatus } from './agent.ts';
 import { Child, describeEnding } from './child.ts';
 import { freePorts } from './free-ports.ts';

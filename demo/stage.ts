@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
-import type { Ledger } from '../dispatcher/ledger.ts';
+import type { Ledger } from '../dispatcher/ledger/ledger.ts';
 import { Recorder, type RecorderLedger } from '../recorder/index.ts';
 import { Child, describeEnding } from './child.ts';
 import type { Claim } from './claims.ts';

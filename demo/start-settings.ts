@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { asError } from '../core/errors.ts';
-import { lockDirectory, type Lock } from '../journal/lock.ts';
+import { lockDirectory, type Lock } from '../journal/directory-lock.ts';
 import { durationMs } from '../writers/settings.ts';
 
 /** What `npm start -- …` can be told. */

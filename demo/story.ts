@@ -13,7 +13,7 @@ import {
   recorderBalances,
 } from './claims.ts';
 import { eventLine } from './event-line.ts';
-import type { Ledger } from '../dispatcher/ledger.ts';
+import type { Ledger } from '../dispatcher/ledger/ledger.ts';
 import type { ReceivedEvent } from './event-record.ts';
 import type { Stage } from './stage.ts';
 

@@ -2,8 +2,8 @@
  * A journal at work: what is accepted into it goes to its writers. This is the inside of a proxy, and all of Fondaco for a program that
  * delivers its own events and needs no proxy.
  *
- * It is put together here and nowhere else: acceptance (dispatcher.ts), a feed for each writer (feed.ts), the limits of the journal
- * (backlog.ts), and an input for events of this process (local-input.ts).
+ * It is put together here and nowhere else: what all share (dispatcher.ts), a feed for each writer (feed/), the limits of the journal
+ * (limits/), and an input for events of this process (inputs/local-input.ts).
  */
 import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
@@ -13,18 +13,18 @@ import { asError, FondacoError } from '../core/errors.ts';
 import type { EventDetails } from '../core/event-input.ts';
 import type { Journal } from '../core/journal.ts';
 import { SEVERITIES, type Severity } from '../core/severity.ts';
-import { Backlog, type BacklogStatus, type Budget } from './backlog.ts';
-import { DEAD_PREFIX, storedLetter, type LetterPlace, type StoredLetter } from './dead-letters.ts';
+import { Backlog, type BacklogStatus, type Budget } from './limits/backlog.ts';
+import { DEAD_PREFIX, storedLetter, type LetterPlace, type StoredLetter } from './dead-letters/dead-letters.ts';
 import type { TypeRules } from '../core/type-rules.ts';
-import type { DedupOptions } from './dedup.ts';
+import type { DedupOptions } from './acceptance/dedup.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { Feed } from './feed.ts';
-import type { FeedSettings } from './feed-settings.ts';
-import type { FeedStatus } from './feed-status.ts';
-import { readLedger, type Ledger } from './ledger.ts';
-import { LocalInput } from './local-input.ts';
-import { purgeLetters, type Purged } from './purge.ts';
-import type { Started } from './replay.ts';
+import { Feed } from './feed/feed.ts';
+import type { FeedSettings } from './feed/feed-settings.ts';
+import type { FeedStatus } from './feed/feed-status.ts';
+import { readLedger, type Ledger } from './ledger/ledger.ts';
+import { LocalInput } from './inputs/local-input.ts';
+import { purgeLetters, type Purged } from './dead-letters/purge.ts';
+import type { Started } from './dead-letters/replay.ts';
 import { Settings } from './settings.ts';
 import { DEFAULTS, feedSettings, type WriterSettings } from './writer-settings.ts';
 

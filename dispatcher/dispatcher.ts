@@ -1,6 +1,6 @@
 /**
  * What all inside a proxy share: the books (counts, series, windows, losses, own events), batches that come in, and the loop that ends
- * windows and announces losses. What becomes of a batch is acceptance.ts, whether there is room for it room.ts.
+ * windows and announces losses. What becomes of a batch is in acceptance/, whether there is room for it in limits/room.ts.
  *
  * What is in memory here runs ahead of the disk by the commits in flight. When the journal had to be reopened, all of it is loaded again.
  */
@@ -13,17 +13,16 @@ import { LANES, type Lane } from '../core/lane.ts';
 import { SEVERITY_NUMBER, type Severity } from '../core/severity.ts';
 import type { TypeRules } from '../core/type-rules.ts';
 import { uuidText } from '../core/uuid.ts';
-import { Acceptance } from './acceptance.ts';
-import { batchReply } from './batch-reply.ts';
-import { LEDGER_ROW, zeroCounts, type Counts } from './counts.ts';
-import { FEED_PREFIX } from './feed-row.ts';
-import { mend, mendedEvent, type Mended } from './mend.ts';
-import { Dedup, WINDOW_PREFIX, type DedupOptions } from './dedup.ts';
-import { LOSS_PREFIX, Losses, type LossOrigin } from './losses.ts';
+import { Acceptance, batchReply } from './acceptance/acceptance.ts';
+import { LEDGER_ROW, zeroCounts, type Counts } from './ledger/counts.ts';
+import { FEED_PREFIX } from './feed/feed-row.ts';
+import { mend, mendedEvent, type Mended } from './ledger/mend.ts';
+import { Dedup, WINDOW_PREFIX, type DedupOptions } from './acceptance/dedup.ts';
+import { LOSS_PREFIX, Losses, type LossOrigin } from './ledger/losses.ts';
 import { OWN_TYPES, OwnSeries, type OwnEvent } from './own-events.ts';
-import { RejectedEvents } from './rejected-events.ts';
-import { Room, THROTTLE_MS } from './room.ts';
-import { SeriesRows, type Series } from './series-rows.ts';
+import { RejectedEvents } from './acceptance/rejected-events.ts';
+import { Room, THROTTLE_MS } from './limits/room.ts';
+import { SeriesRows, type Series } from './acceptance/series-rows.ts';
 
 export interface DispatcherOptions {
   readonly clock: Clock;

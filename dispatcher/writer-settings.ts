@@ -6,9 +6,9 @@ import type { RetryPolicy } from '../core/backoff.ts';
 import { FondacoError } from '../core/errors.ts';
 import { SEVERITIES } from '../core/severity.ts';
 import type { Writer } from '../core/writer.ts';
-import type { BacklogLimits, FeedSettings } from './feed-settings.ts';
-import type { Filter } from './filter.ts';
-import { isWriter, LateWriter } from './late-writer.ts';
+import type { BacklogLimits, FeedSettings } from './feed/feed-settings.ts';
+import type { Filter } from './feed/filter.ts';
+import { isWriter, LateWriter } from './feed/late-writer.ts';
 import { Settings } from './settings.ts';
 
 /** One destination: only its name and its writer must be there. */

@@ -4,7 +4,7 @@ import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
 import type { Blob, BlobBuilder } from './blob.ts';
 import type { DiskOperation } from './disk.ts';
 import { rowKey } from './keys.ts';
-import { encodeRecord } from './record.ts';
+import { encodeRecord } from './row-record.ts';
 
 /** One commit while it is being built: entries are framed as they come, rows are encoded when it is sealed. */
 export class Commit implements Draft {

@@ -2,7 +2,7 @@
  * Keys on disk. The first character is the kind:
  *
  *   e<lane><position u64 BE>   a blob of entries, named by its first position (blob.ts)
- *   anything else              a row: the key is text, the value a record (record.ts)
+ *   anything else              a row: the key is text, the value a record (row-record.ts)
  *     m:…                      of the journal itself: m:journal, m:epochs, m:lanes
  *     the rest belongs to the journal's owner (dispatcher/, recorder/), which names its rows where it writes them
  */

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import type { Journal } from '../core/journal.ts';
 import type { OpenDisk } from './disk.ts';
-import { DiskJournal, type JournalOptions } from './journal.ts';
+import { DiskJournal, type JournalOptions } from './disk-journal.ts';
 import { openLevelDisk } from './level-disk.ts';
-import { lockDirectory } from './lock.ts';
+import { lockDirectory } from './directory-lock.ts';
 import { openReserve } from './reserve.ts';
 
 export interface LevelJournalOptions extends JournalOptions {

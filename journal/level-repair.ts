@@ -10,7 +10,7 @@ import { Level } from 'level';
 import { FondacoError } from '../core/errors.ts';
 import { readHeader } from './blob.ts';
 import { BLOB_KEY, soundEntries, type TableEntry } from './level-tables.ts';
-import { decodeRecord } from './record.ts';
+import { decodeRecord } from './row-record.ts';
 
 /** Sets of evidence kept; the oldest is given up beyond it. */
 const EVIDENCE_MAX = 5;

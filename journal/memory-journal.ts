@@ -1,5 +1,5 @@
 import type { Journal } from '../core/journal.ts';
-import { DiskJournal, type JournalOptions } from './journal.ts';
+import { DiskJournal, type JournalOptions } from './disk-journal.ts';
 import { MemoryStorage } from './memory-disk.ts';
 
 export { MemoryStorage, type WriteFate } from './memory-disk.ts';

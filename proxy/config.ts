@@ -11,15 +11,15 @@ import type { Catalog } from '../core/catalog.ts';
 import { systemClock } from '../core/clock.ts';
 import { FondacoError } from '../core/errors.ts';
 import type { Severity } from '../core/severity.ts';
-import type { Budget } from '../dispatcher/backlog.ts';
-import type { BacklogLimits } from '../dispatcher/feed-settings.ts';
+import type { Budget } from '../dispatcher/limits/backlog.ts';
+import type { BacklogLimits } from '../dispatcher/feed/feed-settings.ts';
 import { section, type SettingProblem } from '../writers/settings.ts';
 import { formatAddress, isLocal, parseAddress, type ListenAddress } from './address.ts';
 import { readConfigCatalogs } from './config-catalogs.ts';
 import { comesLater, configSchema, retryPolicy, writerShape } from './config-schema.ts';
 import { ConfigText, showPath, type KeyPath, type Problem } from './config-yaml.ts';
 import { readListenTls, type ListenTls } from './listen-tls.ts';
-import { WRITER_KINDS, writerKind, type WriterKind } from './writers.ts';
+import { WRITER_KINDS, writerKind, type WriterKind } from './writer-kinds.ts';
 
 export interface ProxyConfig {
   /** Where it was read from; undefined for the built-in default. */

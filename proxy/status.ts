@@ -4,11 +4,11 @@ import type { Journal } from '../core/journal.ts';
 import { isFondacoError } from '../core/errors.ts';
 import { LANES, type PerLane } from '../core/lane.ts';
 import { formatMs } from '../core/time.ts';
-import type { Backlog, BacklogStatus } from '../dispatcher/backlog.ts';
+import type { Backlog, BacklogStatus } from '../dispatcher/limits/backlog.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
-import type { Feed } from '../dispatcher/feed.ts';
-import type { FeedStatus } from '../dispatcher/feed-status.ts';
-import { readLedger } from '../dispatcher/ledger.ts';
+import type { Feed } from '../dispatcher/feed/feed.ts';
+import type { FeedStatus } from '../dispatcher/feed/feed-status.ts';
+import { readLedger } from '../dispatcher/ledger/ledger.ts';
 
 export interface ProxyStatus {
   readonly site: string;

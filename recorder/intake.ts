@@ -6,7 +6,7 @@ import { EventEncoder } from './event-encoder.ts';
 import { MEMORY_BYTES_MAX, type Keeper } from './keeper.ts';
 import { CHUNK_BYTES } from './memory.ts';
 import type { RecorderSettings } from './options.ts';
-import type { Reports } from './reports.ts';
+import type { Reports } from './host-reports.ts';
 import type { SeriesStore } from './series-store.ts';
 
 /** An event in memory, with its number. */

@@ -11,12 +11,12 @@ import { runSession, type LinkState, type SessionParts } from '../proto/session.
 import type { SpoolDamage } from './adoption.ts';
 import { damageEvent } from './damage-event.ts';
 import { writeExitFile } from './exit-file.ts';
-import { onExit, onSignals } from './exits.ts';
+import { onExit, onSignals } from './process-end.ts';
 import { Intake, type Taken } from './intake.ts';
 import { Keeper } from './keeper.ts';
 import type { OpenJournal } from './life.ts';
 import { checkOptions, spoolProblem, type RecorderOptions, type RecorderSettings } from './options.ts';
-import { asRejected, asUnavailable, Reports } from './reports.ts';
+import { asRejected, asUnavailable, Reports } from './host-reports.ts';
 import { exitLane, type SeriesStore } from './series-store.ts';
 import { openLevelJournal } from './spool-journal.ts';
 import { statusOf, type RecorderStatus } from './status.ts';

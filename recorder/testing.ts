@@ -12,7 +12,7 @@ import { uuidV7 } from '../core/uuid.ts';
 import { checkOptions, type RecorderOptions, type RecorderSettings } from './options.ts';
 import { recorder, type StandIn } from './process-wide.ts';
 import type { Recorded } from './recorder.ts';
-import { asRejected, Reports } from './reports.ts';
+import { asRejected, Reports } from './host-reports.ts';
 import type { RecorderLedger, RecorderStatus } from './status.ts';
 import type { DurableLevel } from './waiters.ts';
 

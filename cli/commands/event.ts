@@ -21,7 +21,7 @@ export function addEvent(to: Command): void {
     'fondaco event list --rejected',
   ).action(async (flags: ApiFlags & EventListFlags) => {
     if (flags.rejected === true) {
-      const { listRejections } = await import('../rejections.ts');
+      const { listRejections } = await import('../event-rejections.ts');
       return listRejections(apiOf(flags), flags);
     }
     const { listEvents } = await import('../event.ts');

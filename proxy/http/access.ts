@@ -2,7 +2,7 @@
 import type { ServerOptions } from 'node:https';
 import { isIP } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import type { Gate } from '../gate.ts';
+import type { Gate } from '../token-gate.ts';
 import type { ListenTls } from '../listen-tls.ts';
 import { HttpError } from './http-error.ts';
 import { HOST_IS_OURS } from './protocol.ts';

@@ -17,12 +17,12 @@ import {
   parseDeadLetterId,
   storedLetter,
   type LetterPlace,
-} from '../../dispatcher/dead-letters.ts';
-import { DepartedWriter } from '../../dispatcher/departed-writer.ts';
+} from '../../dispatcher/dead-letters/dead-letters.ts';
+import { DepartedWriter } from '../../dispatcher/dead-letters/departed-writer.ts';
 import type { Dispatcher } from '../../dispatcher/dispatcher.ts';
-import type { Feed } from '../../dispatcher/feed.ts';
-import { purgeLetters, type Purged } from '../../dispatcher/purge.ts';
-import { readLetter } from '../../dispatcher/replay-letters.ts';
+import type { Feed } from '../../dispatcher/feed/feed.ts';
+import { purgeLetters, type Purged } from '../../dispatcher/dead-letters/purge.ts';
+import { readLetter } from '../../dispatcher/dead-letters/replay-letters.ts';
 import { deadLetterJson } from './dead-letter-view.ts';
 import { HttpError } from './http-error.ts';
 import type { Routes } from './server.ts';

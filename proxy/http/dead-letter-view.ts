@@ -1,6 +1,6 @@
 /** A dead letter as people and programs see it over HTTP. */
 import { formatMs } from '../../core/time.ts';
-import { deadLetterId, eventOf, type DeadLetter } from '../../dispatcher/dead-letters.ts';
+import { deadLetterId, eventOf, type DeadLetter } from '../../dispatcher/dead-letters/dead-letters.ts';
 import { isOwn } from '../../dispatcher/own-events.ts';
 import { nativeJson } from '../../writers/native-json.ts';
 

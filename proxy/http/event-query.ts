@@ -4,7 +4,7 @@ import { matchesGlob } from '../../core/glob.ts';
 import { LANES, type Lane } from '../../core/lane.ts';
 import { SEVERITIES, SEVERITY_NUMBER, type Severity } from '../../core/severity.ts';
 import { parseTime } from '../../core/time.ts';
-import type { Place } from '../../dispatcher/history.ts';
+import type { Place } from '../../dispatcher/history/history.ts';
 import { HttpError } from './http-error.ts';
 
 /** The parameters that choose events, for lists and streams alike. */

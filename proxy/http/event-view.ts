@@ -1,4 +1,4 @@
-import type { HistoryItem } from '../../dispatcher/history.ts';
+import type { HistoryItem } from '../../dispatcher/history/history.ts';
 import { nativeMembers } from '../../writers/native-json.ts';
 
 /** The JSON text of an entry of the journal, on one line: its event as the native format has it, and what it is in the journal. */

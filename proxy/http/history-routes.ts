@@ -1,9 +1,9 @@
-import type { History, HistoryItem } from '../../dispatcher/history.ts';
-import type { Positions } from '../../dispatcher/backward-lane.ts';
+import type { History, HistoryItem } from '../../dispatcher/history/history.ts';
+import type { Positions } from '../../dispatcher/history/backward-lane.ts';
 import { eventQuery, FILTERS, formatPlace, numberOf, parametersOf, parsePlace } from './event-query.ts';
 import { eventView } from './event-view.ts';
 import { HttpError } from './http-error.ts';
-import { readsAtOnce } from './reads.ts';
+import { readsAtOnce } from './reads-at-once.ts';
 import type { Routes } from './server.ts';
 
 const PAGE_MAX = 1000;

@@ -3,9 +3,9 @@ import { matchesGlob } from '../../core/glob.ts';
 import { ProtobufReader } from '../../core/protobuf.ts';
 import { severityOf } from '../../core/severity.ts';
 import { formatMs } from '../../core/time.ts';
-import type { RejectedEvent, RejectedEvents } from '../../dispatcher/rejected-events.ts';
+import type { RejectedEvent, RejectedEvents } from '../../dispatcher/acceptance/rejected-events.ts';
 import { numberOf, parametersOf } from './event-query.ts';
-import { readsAtOnce } from './reads.ts';
+import { readsAtOnce } from './reads-at-once.ts';
 import type { Routes } from './server.ts';
 
 const PAGE_MAX = 1000;

@@ -1,15 +1,15 @@
 /**
  * The one admin surface, over HTTP. What it answers is in the files beside this one: `<noun>-routes.ts` exports a function that takes what
- * its routes need and gives `Routes`; proxy.ts puts them together. Everything is JSON (the event stream apart); an error is
+ * its routes need and gives `Routes`; proxy/proxy.ts puts them together. Everything is JSON (the event stream apart); an error is
  * `{ "error": { "code", "message", "field"? } }`, made by the one error handler here from what a route throws.
  *
  * What holds for all routes is a hook in `buildApp`, before the routes: so it holds for unknown paths, too.
  */
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { clearSocket, isLocal, listenError, type ListenAddress } from '../address.ts';
-import type { Gate } from '../gate.ts';
+import type { Gate } from '../token-gate.ts';
 import type { ListenTls } from '../listen-tls.ts';
-import { boundListener, type ListenerLimits } from '../listeners.ts';
+import { boundListener, type ListenerLimits } from '../listener-limits.ts';
 import { addGate, addOriginCheck, httpsOptions } from './access.ts';
 import type { HttpError } from './http-error.ts';
 import { httpErrorOf, NAME_CHARS_MAX } from './http-error.ts';

@@ -1,5 +1,5 @@
 import type { Journal } from '../../core/journal.ts';
-import { verifyLedger, type Verification } from '../../dispatcher/ledger-verify.ts';
+import { verifyLedger, type Verification } from '../../dispatcher/ledger/ledger-verify.ts';
 import type { Routes } from './server.ts';
 
 /** GET /v1/ledger/verify: `{ "isGood", "checks", "notChecked" }`. It reads the whole journal: who asks meanwhile gets the same answer. */

@@ -1,5 +1,5 @@
-import type { Feed } from '../../dispatcher/feed.ts';
-import type { FeedStatus } from '../../dispatcher/feed-status.ts';
+import type { Feed } from '../../dispatcher/feed/feed.ts';
+import type { FeedStatus } from '../../dispatcher/feed/feed-status.ts';
 import { HttpError } from './http-error.ts';
 import type { Routes } from './server.ts';
 

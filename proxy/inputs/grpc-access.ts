@@ -2,7 +2,7 @@
 import assert from 'node:assert';
 import type { Server as NetServer } from 'node:net';
 import { ServerCredentials, ServerInterceptingCall, status, type Server, type ServerInterceptor } from '@grpc/grpc-js';
-import type { Gate } from '../gate.ts';
+import type { Gate } from '../token-gate.ts';
 import type { ListenTls } from '../listen-tls.ts';
 
 /** Whoever asks whether a proxy lives need not know its token. */

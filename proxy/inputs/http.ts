@@ -14,8 +14,8 @@ import { describeFault, shapeOfJson } from '../../core/json-shape.ts';
 import { LANES, perLane, type PerLane } from '../../core/lane.ts';
 import { readLines } from '../../core/ndjson.ts';
 import { SEVERITY_NUMBER } from '../../core/severity.ts';
-import { EventBytes } from '../../dispatcher/event-bytes.ts';
-import { InputSeries, type InputOptions, type Taken } from '../../dispatcher/input-series.ts';
+import { EventBytes } from '../../dispatcher/inputs/event-bytes.ts';
+import { InputSeries, type InputOptions, type Taken } from '../../dispatcher/inputs/input-series.ts';
 
 /** Events of one request. */
 export const EVENTS_MAX = 10_000;

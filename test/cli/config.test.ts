@@ -5,7 +5,7 @@ import { parse, stringify } from 'yaml';
 import { effectiveConfig } from '../../cli/config-show.ts';
 import { buildConfigSchema } from '../../cli/config-schema.ts';
 import { checkConfig, loadConfig, type ProxyConfig } from '../../proxy/config.ts';
-import { WRITER_KINDS } from '../../proxy/writers.ts';
+import { WRITER_KINDS } from '../../proxy/writer-kinds.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
 describe('config show', () => {

@@ -1,6 +1,6 @@
 import { assert } from 'chai';
 import { ledgerChecks, verifyScreen } from '../../cli/ledger-verify.ts';
-import type { Ledger, LaneLedger } from '../../dispatcher/ledger.ts';
+import type { Ledger, LaneLedger } from '../../dispatcher/ledger/ledger.ts';
 import { laneLedger, ledgerWith } from '../support/ledgers.ts';
 
 function ledger(normal: Partial<LaneLedger>, more: Partial<Ledger> = {}): Ledger {

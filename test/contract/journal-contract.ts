@@ -1,7 +1,7 @@
 import { assert } from 'chai';
 import type { Journal, Row, Stamp } from '../../core/journal.ts';
 import { LANES } from '../../core/lane.ts';
-import type { JournalOptions } from '../../journal/journal.ts';
+import type { JournalOptions } from '../../journal/disk-journal.ts';
 import { eventually, FakeClock } from '../support/fake-clock.ts';
 import { append, newEntry, plain, readLane, record, SERIES_A, SERIES_B, textsOf } from '../support/journal-entries.ts';
 

@@ -1,9 +1,9 @@
 import { assert } from 'chai';
 import { FondacoError, isFondacoError, type ErrorCode } from '../../core/errors.ts';
 import type { Journal } from '../../core/journal.ts';
-import { DiskJournal, type JournalOptions } from '../../journal/journal.ts';
+import { DiskJournal, type JournalOptions } from '../../journal/disk-journal.ts';
 import { MemoryJournal, MemoryStorage, type WriteFate } from '../../journal/memory-journal.ts';
-import { encodeRecord } from '../../journal/record.ts';
+import { encodeRecord } from '../../journal/row-record.ts';
 import { eventually, FakeClock, settle } from '../support/fake-clock.ts';
 import { append, readLane, record, textsOf } from '../support/journal-entries.ts';
 

@@ -8,10 +8,10 @@ import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
 import type { Epoch, NewEntry } from '../../core/journal.ts';
 import { BlobBuilder, readBlob } from '../../journal/blob.ts';
-import { FORMAT } from '../../journal/opening.ts';
+import { FORMAT } from '../../journal/store-state.ts';
 import { blobKey, rowKey } from '../../journal/keys.ts';
 import { MemoryJournal, MemoryStorage } from '../../journal/memory-journal.ts';
-import { decodeRecord, encodeRecord } from '../../journal/record.ts';
+import { decodeRecord, encodeRecord } from '../../journal/row-record.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { newEntry, plain, readLane, SERIES_A, SERIES_B } from '../support/journal-entries.ts';
 

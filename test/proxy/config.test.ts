@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { assert } from 'chai';
 import { isFondacoError } from '../../core/errors.ts';
 import { checkConfig, configuredData, formatProblem, loadConfig, type Problem, type ProxyConfig } from '../../proxy/config.ts';
-import { WRITER_KINDS } from '../../proxy/writers.ts';
+import { WRITER_KINDS } from '../../proxy/writer-kinds.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
 describe('proxy config', () => {

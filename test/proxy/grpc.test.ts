@@ -13,7 +13,7 @@ import { ProtobufReader } from '../../core/protobuf.ts';
 import { decodeReply, encodeBatch } from '../../proto/batch-codec.ts';
 import { formatAddress, type ListenAddress } from '../../proxy/address.ts';
 import { GrpcInput, type GrpcInputOptions } from '../../proxy/inputs/grpc.ts';
-import { Refusals } from '../../proxy/refusals.ts';
+import { Refusals } from '../../proxy/caller-refusals.ts';
 import { eventually, settle } from '../support/fake-clock.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 import { until } from '../support/until.ts';

@@ -8,7 +8,7 @@ import { formatAddress } from '../../proxy/address.ts';
 import { loadConfig } from '../../proxy/config.ts';
 import { runProxy, type Bound } from '../../proxy/proxy.ts';
 import type { ProxyStatus } from '../../proxy/status.ts';
-import { WRITER_KINDS } from '../../proxy/writers.ts';
+import { WRITER_KINDS } from '../../proxy/writer-kinds.ts';
 import { Recorder } from '../../recorder/recorder.ts';
 import { arrayMembers, fromNative } from '../support/received.ts';
 import { Subscriber } from '../support/subscriber.ts';

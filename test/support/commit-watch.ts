@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { Ledger } from '../../dispatcher/ledger.ts';
+import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import type { MemoryStorage } from '../../journal/memory-journal.ts';
 import { auditStore } from './store-audit.ts';
 

@@ -1,4 +1,4 @@
-import type { LaneLedger, Ledger } from '../../dispatcher/ledger.ts';
+import type { LaneLedger, Ledger } from '../../dispatcher/ledger/ledger.ts';
 
 /** A lane in which nothing happened, but for what is said. */
 export function laneLedger(lane: Partial<LaneLedger> = {}): LaneLedger {

@@ -1,12 +1,12 @@
 import { expect } from 'chai';
 import { FondacoError } from '../../core/errors.ts';
 import type { Delivery } from '../../core/writer.ts';
-import { parseDeadLetterId, type DeadLetter, type LetterPlace } from '../../dispatcher/dead-letters.ts';
-import type { Feed } from '../../dispatcher/feed.ts';
-import type { FeedSettings } from '../../dispatcher/feed-settings.ts';
-import { purgeLetters, type Purged } from '../../dispatcher/purge.ts';
-import type { ReplayStatus } from '../../dispatcher/replay-row.ts';
-import type { Started } from '../../dispatcher/replay.ts';
+import { parseDeadLetterId, type DeadLetter, type LetterPlace } from '../../dispatcher/dead-letters/dead-letters.ts';
+import type { Feed } from '../../dispatcher/feed/feed.ts';
+import type { FeedSettings } from '../../dispatcher/feed/feed-settings.ts';
+import { purgeLetters, type Purged } from '../../dispatcher/dead-letters/purge.ts';
+import type { ReplayStatus } from '../../dispatcher/dead-letters/replay-row.ts';
+import type { Started } from '../../dispatcher/dead-letters/replay.ts';
 import { DispatchKit, numbered, Sender, type ScriptedWriter } from './dispatch-kit.ts';
 import { rowsOf } from './store-audit.ts';
 

@@ -2,8 +2,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { writeFile } from 'node:fs/promises';
-import type { Ledger } from '../../dispatcher/ledger.ts';
-import type { Verification } from '../../dispatcher/ledger-verify.ts';
+import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
+import type { Verification } from '../../dispatcher/ledger/ledger-verify.ts';
 import type { ProxyStatus } from '../../proxy/status.ts';
 import { freePorts } from '../../demo/free-ports.ts';
 import { programArgs } from './program.ts';

@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { LANES, type Lane, type PerLane } from '../../core/lane.ts';
-import type { Ledger } from '../../dispatcher/ledger.ts';
+import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { Recorder, type RecorderOptions } from '../../recorder/index.ts';
 import type { AgentOrder } from './agent.ts';
 import { Destination } from './destination.ts';

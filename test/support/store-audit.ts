@@ -8,7 +8,7 @@ import { LANES, perLane, type Lane, type PerLane } from '../../core/lane.ts';
 import { readBlob } from '../../journal/blob.ts';
 import { blobKey, blobsEnd, positionOf, rowKey, rowRange } from '../../journal/keys.ts';
 import type { MemoryStorage } from '../../journal/memory-journal.ts';
-import { decodeRecord, encodeRecord } from '../../journal/record.ts';
+import { decodeRecord, encodeRecord } from '../../journal/row-record.ts';
 
 export interface Audit {
   readonly entries: PerLane<Entry[]>;

@@ -1,8 +1,8 @@
 /** Dead letters at a real proxy: a subscriber that poisons some events, replays, kills in the middle of them, pauses, purges. */
 import { expect } from 'chai';
-import type { Check } from '../../dispatcher/ledger-verify.ts';
-import type { LaneLedger } from '../../dispatcher/ledger.ts';
-import type { ReplayStatus } from '../../dispatcher/replay-row.ts';
+import type { Check } from '../../dispatcher/ledger/ledger-verify.ts';
+import type { LaneLedger } from '../../dispatcher/ledger/ledger.ts';
+import type { ReplayStatus } from '../../dispatcher/dead-letters/replay-row.ts';
 import { Recorder } from '../../recorder/index.ts';
 import { ProxyProcess } from '../support/processes.ts';
 import { RecordBook } from '../support/record-book.ts';

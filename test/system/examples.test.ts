@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } fro
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
-import type { Ledger } from '../../dispatcher/ledger.ts';
+import type { Ledger } from '../../dispatcher/ledger/ledger.ts';
 import { fondaco, startProxy, type RunningProxy } from '../support/fondaco.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 import { until } from '../support/until.ts';

@@ -1,6 +1,6 @@
 /** The table of faults (ARCHITECTURE.md), row by row, with real processes: a scripted subscriber and a second, healthy one beside it. */
 import { expect } from 'chai';
-import type { LaneLedger } from '../../dispatcher/ledger.ts';
+import type { LaneLedger } from '../../dispatcher/ledger/ledger.ts';
 import { Recorder } from '../../recorder/index.ts';
 import { Child, ProxyProcess } from '../support/processes.ts';
 import { RecordBook } from '../support/record-book.ts';

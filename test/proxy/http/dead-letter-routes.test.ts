@@ -1,8 +1,8 @@
 /** Writers, dead letters, replays and the verification over HTTP. */
 import { assert } from 'chai';
-import type { FeedStatus } from '../../../dispatcher/feed-status.ts';
-import type { Check } from '../../../dispatcher/ledger-verify.ts';
-import type { ReplayStatus } from '../../../dispatcher/replay-row.ts';
+import type { FeedStatus } from '../../../dispatcher/feed/feed-status.ts';
+import type { Check } from '../../../dispatcher/ledger/ledger-verify.ts';
+import type { ReplayStatus } from '../../../dispatcher/dead-letters/replay-row.ts';
 import { formatAddress } from '../../../proxy/address.ts';
 import { deadLetterRoutes } from '../../../proxy/http/dead-letter-routes.ts';
 import { HttpSurface } from '../../../proxy/http/server.ts';

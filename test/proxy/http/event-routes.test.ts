@@ -3,7 +3,7 @@ import { gzipSync } from 'node:zlib';
 import { assert } from 'chai';
 import type { Entry } from '../../../core/journal.ts';
 import { LANES, type Lane } from '../../../core/lane.ts';
-import { decodeEntry } from '../../../dispatcher/decode.ts';
+import { decodeEntry } from '../../../dispatcher/decode-entry.ts';
 import { MemoryStorage } from '../../../journal/memory-journal.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { sharedLines } from '../../support/fixtures.ts';

@@ -4,7 +4,7 @@ import { systemClock } from '../../../core/clock.ts';
 import { formatAddress } from '../../../proxy/address.ts';
 import { HttpSurface } from '../../../proxy/http/server.ts';
 import { statusRoutes } from '../../../proxy/http/status-routes.ts';
-import { Refusals } from '../../../proxy/refusals.ts';
+import { Refusals } from '../../../proxy/caller-refusals.ts';
 import { SurfaceKit } from '../../support/surface-kit.ts';
 import { until } from '../../support/until.ts';
 

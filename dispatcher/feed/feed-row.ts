@@ -1,0 +1,130 @@
+/** The row `feed:<writer>`: everything a feed knows that must outlive the process. */
+import type { FondacoError } from '../../core/errors.ts';
+import { perLane, type Lane, type PerLane } from '../../core/lane.ts';
+import { formatMs } from '../../core/time.ts';
+import { uuidV7 } from '../../core/uuid.ts';
+import type { Counts } from '../ledger/counts.ts';
+import type { Filter } from './filter.ts';
+
+export const FEED_PREFIX = 'feed:';
+
+export interface FeedRow {
+  filter: Filter;
+  /** The largest batch of the life that wrote this: so much may have been in flight. */
+  eventsMax: number;
+  state: RowState | 'paused';
+  /** Of a paused one: since when, by the wall clock in ms, and what it is underneath. */
+  paused?: { readonly since: number; was: RowState };
+  /** Refused for want of room for another dead letter: over as soon as there is some. */
+  isFull?: true;
+  /** When it was resumed, wall clock in ms, as long as nothing was delivered since. */
+  resumedAt?: number;
+  /** Lone rejections in a row, without a success between. */
+  loneRejections: number;
+  lastError?: FeedError;
+  lanes: PerLane<FeedLane>;
+}
+
+/** `refused`: the destination will not have us, or refuses everything; kept, probed. `suspended`: a policy ended; waits to be resumed. */
+export type RowState = 'delivering' | 'refused' | 'suspended';
+
+export interface FeedError {
+  readonly message: string;
+  readonly status?: string;
+  readonly answer?: string;
+  /** Wall clock, ms. */
+  readonly at: number;
+}
+
+/** As it is shown: `at` is RFC 3339, like every time. */
+export type ShownError = Omit<FeedError, 'at'> & { readonly at: string };
+
+export function shownError(error: FeedError): ShownError {
+  return { ...error, at: formatMs(error.at) };
+}
+
+/** Failed attempts in a row, and the wait after the last one. */
+export interface RetryState {
+  attempts: number;
+  /** When the first of them was; of no meaning while there are none. Wall clock, ms, like `waitSince`. */
+  failingSince?: number;
+  waitMs: number;
+  waitSince: number;
+  /** Of the wait, what the destination asked for (`Retry-After`). */
+  askedMs?: number;
+}
+
+export interface FeedLane extends RetryState {
+  /** Where this writer began, and what was accepted and made before. */
+  start: number;
+  acceptedBefore: number;
+  madeBefore: number;
+  /** The first position that is not settled. */
+  cursor: number;
+  /** The delivery series, the epoch that its entries are of, and the seq of the last settled one. */
+  series: string;
+  epoch: number;
+  seq: number;
+  delivered: number;
+  folded: number;
+  filtered: number;
+  dead: number;
+  expired: number;
+  dropped: number;
+  /** What the dead letters take. */
+  deadBytes: number;
+  /** The filter before a change, and for how many deliveries it still goes: those that may have been in flight. */
+  before?: { filter: Filter; deliveries: number };
+}
+
+/** The journal's heads and counts, as of one and the same commit. */
+export interface Beginning {
+  readonly heads: PerLane<number>;
+  readonly counts: Counts;
+  readonly epoch: number;
+}
+
+/** A writer's row when it is seen for the first time: it gets what comes from now on. */
+export function newFeedRow({ heads, counts, epoch }: Beginning, filter: Filter, now: number): FeedRow {
+  const lane = (name: Lane): FeedLane => ({
+    start: heads[name],
+    acceptedBefore: counts.accepted[name],
+    madeBefore: counts.made[name],
+    cursor: heads[name],
+    series: uuidV7(now),
+    epoch,
+    seq: 0,
+    delivered: 0,
+    folded: 0,
+    filtered: 0,
+    dead: 0,
+    expired: 0,
+    dropped: 0,
+    deadBytes: 0,
+    attempts: 0,
+    waitMs: 0,
+    waitSince: 0,
+  });
+  return { filter, eventsMax: 0, state: 'delivering', loneRejections: 0, lanes: perLane(lane) };
+}
+
+const ERROR_TEXT_BYTES_MAX = 2048;
+
+/** A failure as it is kept and shown, with at most 2 KiB of its message and of the answer. */
+export function errorOf(failure: FondacoError, at: number): FeedError {
+  const { status, answer } = failure.facts;
+  return {
+    message: cut(failure.message),
+    ...(status !== undefined && { status }),
+    ...(answer !== undefined && { answer: cut(answer) }),
+    at,
+  };
+}
+
+function cut(text: string): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= ERROR_TEXT_BYTES_MAX) return text;
+  let end = ERROR_TEXT_BYTES_MAX;
+  while ((bytes[end]! & 0xc0) === 0x80) end--; // not in the middle of a character
+  return bytes.toString('utf8', 0, end);
+}

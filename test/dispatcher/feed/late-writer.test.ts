@@ -1,0 +1,72 @@
+import { assert } from 'chai';
+import { FondacoError } from '../../../core/errors.ts';
+import type { Writer } from '../../../core/writer.ts';
+import { LateWriter } from '../../../dispatcher/feed/late-writer.ts';
+import { failure } from '../../contract/writer-contract.ts';
+
+describe('a writer that is opened by its first write', () => {
+  const never = new AbortController().signal;
+
+  it('opens once for both lanes, and closes what was opened', async () => {
+    let opened = 0;
+    const seen: string[] = [];
+    const inner: Writer = { write: async () => void seen.push('write'), close: async () => void seen.push('close') };
+    const writer = new LateWriter(async () => {
+      opened++;
+      return inner;
+    });
+    assert.equal(opened, 0);
+    await Promise.all([writer.write([], never), writer.write([], never)]);
+    await writer.close();
+    assert.equal(opened, 1);
+    assert.deepEqual(seen, ['write', 'write', 'close']);
+    assert.equal((await failure(writer.write([], never))).code, 'UNAVAILABLE');
+  });
+
+  it('gives what keeps it from opening as the state of this writer, and tries again', async () => {
+    const outcomes: (() => Writer)[] = [
+      () => {
+        throw new FondacoError('CONFIG', 'there is no such driver');
+      },
+      () => {
+        throw new Error('ERR_MODULE_NOT_FOUND');
+      },
+      () => ({ write: async () => undefined }),
+    ];
+    const writer = new LateWriter(async () => outcomes.shift()!());
+    const first = await failure(writer.write([], never));
+    assert.equal(first.code, 'REFUSED');
+    assert.include(first.message, 'there is no such driver');
+    assert.equal((await failure(writer.write([], never))).code, 'UNAVAILABLE');
+    await writer.write([], never);
+    await writer.close();
+  });
+
+  it('gives an opening up that hangs when the write is aborted, closes what comes of it late, and opens anew', async () => {
+    const closed: string[] = [];
+    const opened = (name: string): Writer => ({ write: async () => undefined, close: async () => void closed.push(name) });
+    let finish: (writer: Writer) => void = () => undefined;
+    const openings = [() => new Promise<Writer>((resolve) => (finish = resolve)), async () => opened('second')];
+    const writer = new LateWriter(async () => openings.shift()!());
+    const stop = new AbortController();
+    const writing = failure(writer.write([], stop.signal));
+    stop.abort();
+    assert.equal((await writing).code, 'UNAVAILABLE');
+    await writer.write([], never);
+    finish(opened('first'));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(closed, ['first']);
+    await writer.close();
+    assert.deepEqual(closed, ['first', 'second']);
+  });
+
+  it('has the resendWindow of the writer behind it, and refuses one that is none', async () => {
+    const windows: unknown[] = [-1, 'many', 20];
+    const writer = new LateWriter(async () => ({ resendWindow: windows.shift() as number, write: async () => undefined }));
+    assert.equal((await failure(writer.write([], never))).code, 'REFUSED');
+    assert.include((await failure(writer.write([], never))).message, 'resendWindow of a writer must be a whole number from 0, got many');
+    assert.isUndefined(writer.resendWindow);
+    await writer.write([], never);
+    assert.equal(writer.resendWindow, 20);
+  });
+});

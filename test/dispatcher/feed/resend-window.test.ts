@@ -1,0 +1,151 @@
+import { expect } from 'chai';
+import { FondacoError } from '../../../core/errors.ts';
+import { DispatchKit, numbered, Sender } from '../../support/dispatch-kit.ts';
+import { Unconfirmed } from '../../../dispatcher/feed/unconfirmed.ts';
+
+const broken = (): FondacoError => new FondacoError('UNAVAILABLE', 'the connection broke');
+
+describe('a writer without acknowledgements, with a resendWindow of 10 events', () => {
+  let kit: DispatchKit;
+  let sender: Sender;
+  let recorded = 0;
+  const open = async (options: Parameters<typeof DispatchKit.open>[0] = {}): Promise<void> => {
+    kit = await DispatchKit.open({
+      resendWindow: 10,
+      writers: { ops: { batch: { intervalMs: 0, eventsMax: 4, bytesMax: 1e6 } } },
+      ...options,
+    });
+  };
+  const record = async (count: number, more: Record<string, unknown> = {}): Promise<void> => {
+    await kit.dispatcher.accept(sender.batch(recorded, numbered('a', recorded + 1, recorded + count, more)));
+    recorded += count;
+    await kit.settle();
+  };
+  const lane = async (): Promise<{ delivered: number; pending: number; dead: number; dropped: number }> =>
+    (await kit.ledger()).writers[0]!.lanes.normal;
+  const sent = (): string[] => kit.writer().requests.flatMap(({ messages }) => messages);
+  const range = (first: number, last: number): string[] => numbered('a', first, last).map(({ message }) => message as string);
+
+  beforeEach(async () => {
+    recorded = 0;
+    sender = new Sender();
+    await open();
+  });
+  afterEach(async () => kit.stop());
+
+  it('settles so far behind what was sent', async () => {
+    await record(24);
+    expect(sent()).to.deep.equal(range(1, 24));
+    expect(await lane()).to.include({ delivered: 12, pending: 12 }); // the smallest whole batches that leave 10 or more
+    expect((await kit.ledger()).isBalanced).to.equal(true);
+  });
+
+  it('settles the rest 10 s after the last write, not before', async () => {
+    await record(6);
+    await kit.clock.advance(9_000);
+    expect(await lane()).to.include({ delivered: 0, pending: 6 });
+    await record(1);
+    await kit.clock.advance(9_000);
+    expect(await lane()).to.include({ delivered: 0, pending: 7 });
+    await kit.clock.advance(1_000);
+    expect(await lane()).to.include({ delivered: 7, pending: 0 });
+    expect(sent()).to.deep.equal(range(1, 7));
+  });
+
+  it('sends what lies within the window again when the connection breaks, under the same numbers, and settled never moves back', async () => {
+    await record(24);
+    kit.writer().answer = broken;
+    await record(1);
+    expect(await lane()).to.include({ delivered: 12, pending: 13 });
+    kit.writer().answer = () => undefined;
+    await kit.clock.advance(5_000);
+    const again = kit.writer().taken.slice(24);
+    expect(again.map(({ event }) => event.message)).to.deep.equal(range(13, 25));
+    for (const { delivery } of again) {
+      const before = kit.writer().taken.find((each) => each.delivery.seq === delivery.seq)!;
+      expect(delivery).to.deep.equal(before.delivery);
+    }
+    await kit.clock.advance(10_000);
+    expect(await lane()).to.include({ delivered: 25, pending: 0 });
+    expect((await kit.ledger()).isBalanced).to.equal(true);
+  });
+
+  it('sends it again after a crash, too', async () => {
+    await record(24);
+    await kit.kill();
+    await open({ storage: kit.storage, clock: kit.clock });
+    await kit.clock.advance(11_000);
+    expect(kit.writer().taken.map(({ event }) => event.message)).to.deep.equal(range(13, 24));
+    expect(await lane()).to.include({ delivered: 24, pending: 0 });
+  });
+
+  it('sets aside only the one at fault, and counts it when what was sent before it is settled', async () => {
+    kit.writer().answer = (batch) =>
+      batch.some(({ event }) => event.message === 'a 7') ? new FondacoError('REJECTED', 'too long') : undefined;
+    await record(12);
+    await kit.clock.advance(10_000);
+    expect(await lane()).to.include({ delivered: 11, dead: 1, pending: 0 });
+    expect(kit.writer().messages).to.deep.equal(range(1, 12).filter((message) => message !== 'a 7'));
+    expect(kit.writer().taken.map(({ delivery }) => delivery.seq)).to.deep.equal([1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12]);
+    expect((await kit.ledger()).isBalanced).to.equal(true);
+  });
+
+  it('gives nothing up for a broken connection by a dead-letter policy but what stands at the cursor', async () => {
+    await kit.stop();
+    await open({
+      writers: {
+        ops: {
+          batch: { intervalMs: 0, eventsMax: 4, bytesMax: 1e6 },
+          retry: { policy: 'dead-letter', attempts: 2, initialMs: 1000, maxMs: 1000 },
+        },
+      },
+    });
+    await record(8);
+    kit.writer().answer = (batch) => (batch.some(({ event }) => event.message === 'a 9') ? broken() : undefined);
+    await record(1);
+    await kit.clock.advance(60_000);
+    expect(await lane()).to.include({ delivered: 8, dead: 1, pending: 0 });
+    expect((await kit.ledger()).isBalanced).to.equal(true);
+  });
+
+  it('is known to be back at once, though settled later', async () => {
+    kit.writer().answer = () => new FondacoError('REFUSED', 'go away');
+    await record(2);
+    expect(kit.feed().status().state).to.equal('refused');
+    kit.writer().answer = () => undefined;
+    await kit.clock.advance(2_000);
+    expect(kit.feed().status().state).to.equal('delivering');
+    expect(await lane()).to.include({ delivered: 0 });
+    await kit.clock.advance(11_000);
+    expect((await lane()).pending).to.equal(0);
+    expect((await kit.ledger()).isBalanced).to.equal(true);
+  });
+
+  it('loses its place, not its events, when the journal is opened again', async () => {
+    await record(24);
+    kit.storage.fate = () => 'failed';
+    await kit.dispatcher.accept(sender.batch(24, numbered('a', 25, 25))).catch(() => undefined);
+    kit.storage.fate = () => 'taken';
+    await kit.clock.advance(10_000);
+    await record(1);
+    await kit.clock.advance(11_000);
+    expect(new Set(kit.writer().messages)).to.deep.equal(new Set(range(1, 25)));
+    expect(await lane()).to.include({ delivered: 25, pending: 0 });
+    expect((await kit.ledger()).isBalanced).to.equal(true);
+  });
+});
+
+describe('what is unconfirmed', () => {
+  const move = (events: number, dead = 0) => ({ events, dead, apply: () => undefined });
+
+  it('may be settled from the first on, as far as the window lies behind it', () => {
+    const unconfirmed = new Unconfirmed(() => 5);
+    const moves = [move(3), move(0), move(3), move(2)];
+    for (const each of moves) unconfirmed.add(each, 0);
+    expect(unconfirmed.settleable(0)).to.deep.equal(moves.slice(0, 2)); // 5 events were sent after them
+    unconfirmed.settled(moves.slice(0, 2));
+    expect(unconfirmed.settleable(0)).to.deep.equal([]);
+    expect(unconfirmed.dueInMs(4_000)).to.equal(6_000);
+    expect(unconfirmed.settleable(10_000)).to.deep.equal(moves.slice(2));
+  });
+});
