@@ -4,9 +4,9 @@
  * | code | means |
  * |---|---|
  * | 0 | done |
- * | 1 | something needs a person: `status` (stuck, or lost lately), `ledger` (does not balance), `doctor` (a check failed), a replay with events that died again, `catalog generate --check` (stale) |
+ * | 1 | something needs a person: `status` (stuck, or lost lately), `ledger` (does not balance), `doctor` (a check failed), a replay with events that died again, `audit` (something is missing, changed or out of order), `catalog generate --check` (stale) |
  * | 64 | the command line is wrong, names what the proxy or a spool has not (a writer, an event, a dead letter, a life), or a file to write that is there |
- * | 65 | `record`: some events were refused, the others went through |
+ * | 65 | `record`: some events were refused, the others went through; `audit`: there is no delivery in it |
  * | 66 | what the command line names to be read is not there or cannot be read: a file, a spool, a journal |
  * | 69 | the proxy cannot be reached or is busy, its certificate is not trusted, an address or the data directory is in use, or events are not durable |
  * | 70 | a bug |
@@ -46,7 +46,7 @@ Exit codes:
       does not balance, or died again        70  a bug: please report it
   64  the command line is wrong, or names    74  the disk is full or damaged
       what is not there                      77  the proxy wants a token, or another one
-  65  some events were refused (record)      78  the config, or a setting in the environment,
+  65  events refused; no delivery (audit)    78  the config, or a setting in the environment,
   66  a file, journal or spool that is           is wrong
       named cannot be read`;
 

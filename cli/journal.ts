@@ -1,25 +1,19 @@
 /** The journal of a stopped proxy. `check` and `export` read a view of its files and change nothing. */
-import { randomUUID } from 'node:crypto';
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { systemClock } from '../core/clock.ts';
-import { FondacoError, isFondacoError } from '../core/errors.ts';
 import type { Journal } from '../core/journal.ts';
 import { LANES, perLane, type PerLane } from '../core/lane.ts';
 import { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { History } from '../dispatcher/history/history.ts';
 import { verifyLedger, type Verification } from '../dispatcher/ledger/ledger-verify.ts';
-import { LevelJournal } from '../journal/level-journal.ts';
-import { holdsDatabase } from '../journal/level-repair.ts';
-import { lockDirectory } from '../journal/directory-lock.ts';
-import { linkStore } from '../journal/link-store.ts';
-import { configuredData } from '../proxy/config.ts';
 import { eventView } from '../proxy/http/event-view.ts';
 import { visible } from '../writers/console-line.ts';
 import { confirm } from './confirm.ts';
-import { EXIT, ExitError } from './exit.ts';
+import { EXIT } from './exit.ts';
 import { inputLine } from './input-line.ts';
+import { directoryOf, onView, openStore } from './journal-view.ts';
 import { isOfDamagedEntries } from './ledger-verify.ts';
 import { openOut, type Out } from './export-out.ts';
 import { openProgress } from './progress.ts';
@@ -47,9 +41,8 @@ interface JournalCheck {
   readonly ledger: Verification;
 }
 
-const HOLDER = `fondaco journal, process ${process.pid}`;
 const READ_BYTES = 1024 * 1024;
-const ROWS = ['ledger', 'ages', 'series:', 'rejection:', 'rejected:', 'window:', 'feed:', 'dead:', 'loss:', 'replay:'];
+const ROWS = ['ledger', 'ages', 'series:', 'rejection:', 'rejected:', 'window:', 'feed:', 'dead:', 'loss:', 'replay:', 'delivery:'];
 
 /** Reads every entry and every row. Exits 1 if anything is damaged or the books do not balance. Rejects UNAVAILABLE while a proxy has it. */
 export async function checkJournal(flags: JournalFlags): Promise<void> {
@@ -82,7 +75,7 @@ export async function repairJournal(flags: JournalFlags): Promise<void> {
   const directory = await directoryOf(flags);
   const what = `This repairs the journal in ${directory}: what cannot be read is given up, and set aside beside it as evidence.`;
   if (flags.yes !== true && !(await confirm(what))) return;
-  const journal = await open(directory);
+  const journal = await openStore(directory);
   try {
     const clock = systemClock();
     const settings = { dedup: { intervalMs: 86_400_000, windowsMax: 10_000_000 }, urgent: 'critical', node: hostname() } as const;
@@ -99,7 +92,7 @@ export async function repairJournal(flags: JournalFlags): Promise<void> {
 export async function compactJournal(flags: JournalFlags): Promise<void> {
   const directory = await directoryOf(flags);
   const before = await bytesIn(join(directory, 'db'));
-  const journal = await open(directory);
+  const journal = await openStore(directory);
   try {
     await journal.compact();
   } finally {
@@ -108,38 +101,6 @@ export async function compactJournal(flags: JournalFlags): Promise<void> {
   const after = await bytesIn(join(directory, 'db'));
   if (flags.json === true) printJson({ directory, bytesBefore: before, bytesAfter: after });
   else print(`${directory}: ${count(before)} bytes before, ${count(after)} after`);
-}
-
-async function directoryOf({ data, config }: JournalFlags): Promise<string> {
-  const from = data ?? (await configuredData(config, { env: process.env, cwd: process.cwd() }));
-  const directory = resolve(from, 'journal');
-  if (!(await holdsDatabase(join(directory, 'db'))))
-    throw new ExitError(EXIT.noInput, `there is no journal in ${directory}: --data names the data directory of a proxy`);
-  return directory;
-}
-
-function open(directory: string): Promise<Journal> {
-  return LevelJournal.open(directory, { clock: systemClock(), stamp: { site: '' }, holder: HOLDER, recentBytes: 0 });
-}
-
-async function onView<T>(directory: string, use: (journal: Journal) => Promise<T>): Promise<T> {
-  const view = `${directory}.view-${randomUUID()}`;
-  const lock = await lockDirectory(directory, HOLDER).catch((error: unknown) => {
-    if (!isFondacoError(error, 'CONFIG')) throw error;
-    throw new FondacoError('CONFIG', `${error.text}; what cannot be written to can be copied, and --data names the copy`, { cause: error });
-  });
-  try {
-    await linkStore(directory, view);
-    const journal = await open(view);
-    try {
-      return await use(journal);
-    } finally {
-      await journal.close();
-    }
-  } finally {
-    await rm(view, { recursive: true, force: true });
-    await lock.release();
-  }
 }
 
 async function readAll(directory: string, journal: Journal): Promise<JournalCheck> {

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addAudit } from './commands/audit.ts';
 import { addCatalog } from './commands/catalog.ts';
 import { addConfig } from './commands/config.ts';
 import { addDeadLetter } from './commands/dead-letter.ts';
@@ -44,6 +45,7 @@ ${EXIT_HELP}`,
     addWriter,
     addDeadLetter,
     addLedger,
+    addAudit,
     addSpool,
     addJournal,
     addDoctor,

@@ -1,12 +1,11 @@
-import { createReadStream } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { systemClock } from '../core/clock.ts';
 import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
 import { parseEvent, type InputDefaults } from '../core/event-input.ts';
 import { Recorder } from '../recorder/recorder.ts';
 import { recorderSecurity, type CredentialFlags } from './connection.ts';
-import { EXIT, ExitError } from './exit.ts';
+import { EXIT } from './exit.ts';
+import { openInput, type Input } from './input.ts';
 import { readLines } from '../core/ndjson.ts';
 import { openProgress } from './progress.ts';
 import { count, print, printJson } from './text.ts';
@@ -135,32 +134,6 @@ function eventText(flags: RecordFlags): string {
     throw new FondacoError('REJECTED', `--attributes must be a JSON object, ${asError(error).message}`, { cause: error });
   }
   return JSON.stringify(event).replace(/}$/, () => `,"attributes":${attributes}}`);
-}
-
-interface Input {
-  /** For messages: `events.ndjson`, or `stdin`. */
-  readonly name: string;
-  readonly bytes: AsyncIterable<Buffer>;
-  /** Undefined where it cannot be known. */
-  readonly size: number | undefined;
-  close(): Promise<void>;
-}
-
-async function openInput(file: string | undefined): Promise<Input> {
-  if (file === undefined || file === '-') return { name: 'stdin', bytes: process.stdin, size: undefined, close: async () => undefined };
-  let handle: FileHandle;
-  try {
-    handle = await open(file);
-  } catch (error) {
-    throw new ExitError(EXIT.noInput, `${file} must be readable: ${asError(error).message}`);
-  }
-  const info = await handle.stat();
-  if (info.isDirectory()) {
-    await handle.close();
-    throw new ExitError(EXIT.noInput, `${file} must be a file, got a directory`);
-  }
-  const bytes = createReadStream(file, { fd: handle, autoClose: false, highWaterMark: 256 * 1024 }) as AsyncIterable<Buffer>;
-  return { name: file, bytes, size: info.isFile() ? info.size : undefined, close: async () => handle.close() };
 }
 
 async function recordLines(recorder: Recorder, input: Input, defaults: InputDefaults, refuse: Refuse): Promise<void> {

@@ -14,15 +14,15 @@ export interface Line {
 const LINE_BYTES_MAX = 512 * 1024;
 const NEWLINE = 0x0a;
 
-/** The lines of a stream of bytes that are not blank. What is longer than a line may be is passed over, not kept. */
-export async function* readLines(input: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Line> {
+/** The lines of a stream of bytes that are not blank. What is longer than a line may be (`lineBytesMax`) is passed over, not kept. */
+export async function* readLines(input: AsyncIterable<Buffer> | Iterable<Buffer>, lineBytesMax = LINE_BYTES_MAX): AsyncGenerator<Line> {
   let held: Buffer[] = [];
   let heldBytes = 0;
   let number = 0;
   let end = 0;
   const take = (part: Buffer): void => {
     heldBytes += part.length;
-    if (heldBytes <= LINE_BYTES_MAX) held.push(part);
+    if (heldBytes <= lineBytesMax) held.push(part);
     else held = [];
   };
   const line = (): Line | undefined => {
@@ -31,7 +31,7 @@ export async function* readLines(input: AsyncIterable<Buffer> | Iterable<Buffer>
     held = [];
     heldBytes = 0;
     number++;
-    if (length > LINE_BYTES_MAX) return { number, text: '', problem: `a line must be at most ${LINE_BYTES_MAX} bytes, got ${length}`, end };
+    if (length > lineBytesMax) return { number, text: '', problem: `a line must be at most ${lineBytesMax} bytes, got ${length}`, end };
     if (!isUtf8(bytes)) return { number, text: '', problem: 'a line must be UTF-8, got other bytes', end };
     const text = bytes.toString('utf8');
     const unmarked = number === 1 && text.startsWith('\ufeff') ? text.slice(1) : text; // a byte order mark

@@ -25,6 +25,7 @@ import type { ProxyConfig, WriterConfig } from './config.ts';
 import { Gate } from './token-gate.ts';
 import { catalogRoutes } from './http/catalog-routes.ts';
 import { deadLetterRoutes } from './http/dead-letter-routes.ts';
+import { deliveryRoutes } from './http/delivery-routes.ts';
 import { eventRoutes } from './http/event-routes.ts';
 import { historyRoutes } from './http/history-routes.ts';
 import { rejectionRoutes } from './http/rejection-routes.ts';
@@ -145,6 +146,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
       streamRoutes({ history, journal, clock, stop }),
       writerRoutes({ feeds, kindOf: (name) => config.writers.find((writer) => writer.name === name)?.kind ?? '' }),
       deadLetterRoutes({ dispatcher, feeds }),
+      deliveryRoutes(journal),
       verifyRoutes(journal),
     ],
     onProblem: (problem) => logger.error({ err: problem }, 'a request failed'),

@@ -3,6 +3,7 @@ import type { Draft } from '../../core/journal.ts';
 import { LANES, perLane, type Lane } from '../../core/lane.ts';
 import { uuidV7 } from '../../core/uuid.ts';
 import { deadAgain, deadLetterKey, removeLetters, type DeadLetter } from './dead-letters.ts';
+import { addRange, endReplay } from '../feed/delivery-series.ts';
 import { errorOf } from '../feed/feed-row.ts';
 import type { Feed } from '../feed/feed.ts';
 import { readRow } from './replay-letters.ts';
@@ -119,6 +120,8 @@ export class ReplayProgress {
         draft.put(deadLetterKey(name, step.lane, position), () => again);
       }
       row.deadAgain += step.letters.length;
+      const lane = row.lanes[step.lane];
+      addRange((lane.setAside ??= []), lane.seq + 1, lane.seq + step.letters.length);
       row.lastError = error;
       this.#passed(row, draft, step);
     });
@@ -173,6 +176,8 @@ export class ReplayProgress {
     row.attempts = row.waitMs = 0;
     draft.put(this.#key, () => this.#row);
     draft.delete(this.#chosenKey);
+    endReplay(draft, this.#feed.settings.name, this.#feed.row, row);
+    this.#feed.put(draft);
   }
 
   /** Commits a change of the rows, unless the step was settled meanwhile: by a commit that failed, and was stored all the same. */

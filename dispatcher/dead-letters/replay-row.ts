@@ -27,6 +27,8 @@ export interface ReplayLane {
   /** A delivery series of its own, and the seq of the last letter that is settled. */
   readonly series: string;
   seq: number;
+  /** Numbers of it that stayed dead letters. */
+  setAside?: [first: number, last: number][];
   /** Its letters lie below `end`; those below `next` are settled. */
   next: number;
   readonly end: number;

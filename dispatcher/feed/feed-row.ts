@@ -73,6 +73,16 @@ export interface FeedLane extends RetryState {
   dropped: number;
   /** What the dead letters take. */
   deadBytes: number;
+  /** See delivery-series.ts: how many rows there were, numbers of the series that became dead letters, and what was given up just before it. */
+  rows?: number;
+  setAside?: [first: number, last: number][];
+  gaveUp?: {
+    series: string;
+    seq: number;
+    dead: [number, number][];
+    cause: 'epoch' | 'filter' | 'replay' | 'age' | 'budget' | 'corrupt';
+    entries: number;
+  };
   /** The filter before a change, and for how many deliveries it still goes: those that may have been in flight. */
   before?: { filter: Filter; deliveries: number };
 }

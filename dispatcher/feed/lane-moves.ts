@@ -7,6 +7,7 @@ import type { Draft } from '../../core/journal.ts';
 import type { Lane } from '../../core/lane.ts';
 import { uuidV7 } from '../../core/uuid.ts';
 import { deadLetterKey, deadLetterOf } from '../dead-letters/dead-letters.ts';
+import { endSeries, noteSetAside, type LaneOf } from './delivery-series.ts';
 import { errorOf, type FeedError, type FeedLane, type FeedRow } from './feed-row.ts';
 import { succeed } from './feed-state.ts';
 import type { Feed } from './feed.ts';
@@ -45,22 +46,26 @@ export class LaneMoves {
       if (step.kind === 'hole' && step.isOfNotices) dispatcher.loseNotices(draft, step.to - step.from);
       else dispatcher.lose(draft, { kind: 'writer', id, series }, cause, range);
     };
-    return passing(step, this.#freshSeries(), lose);
+    return passing(step, this.#freshSeries(), this.#of, lose);
   }
 
   delivering(step: WriteStep): Move {
-    return delivering(step, this.#freshSeries(), (commit) => this.succeeded(commit));
+    return delivering(step, this.#freshSeries(), this.#of, (commit) => this.succeeded(commit));
   }
 
   /** `isLone`: a lone rejection, which counts towards the ten. */
   settingAside(step: WriteStep, failure: FondacoError, isLone: boolean): Move {
     const error = errorOf(failure, this.#feed.clock.now());
-    return settingAside(step, this.#freshSeries(), { writer: this.#feed.settings.name, lane: this.#lane, error, isLone });
+    return settingAside(step, this.#freshSeries(), { ...this.#of, error, isLone });
   }
 
   /** In the commit that settles what the destination took. */
   succeeded({ draft, row }: InCommit): void {
     if (succeed(row)) this.#feed.report(draft, 'writerResumed', `writer ${this.#feed.settings.name} delivers again`);
+  }
+
+  get #of(): LaneOf {
+    return { writer: this.#feed.settings.name, lane: this.#lane };
   }
 
   #freshSeries(): string {
@@ -72,7 +77,7 @@ export class LaneMoves {
 type LoseRange = (draft: Draft, cause: GivenUp, series: readonly [string, string], range: readonly [number, number]) => void;
 
 /** Over what is not sent: folded and filtered entries, a hole, an epoch's border. `begins`: a fresh series, should one be needed. */
-function passing(step: PassStep, begins: string, lose: LoseRange): Move {
+function passing(step: PassStep, begins: string, of: LaneOf, lose: LoseRange): Move {
   const apply: Move['apply'] = (lane, commit) => {
     if (step.kind === 'pass') {
       lane.cursor = step.to;
@@ -81,6 +86,8 @@ function passing(step: PassStep, begins: string, lose: LoseRange): Move {
       return;
     }
     const ends = lane.series;
+    const end = step.kind === 'rotate' ? { cause: 'epoch' as const } : { cause: step.cause, entries: step.to - step.from };
+    if (commit) endSeries(commit.draft, of, lane, end);
     lane.series = begins;
     lane.seq = 0;
     if (step.epoch !== lane.epoch) delete lane.before; // a batch never spans epochs: nothing from here on can have been in flight
@@ -95,9 +102,10 @@ function passing(step: PassStep, begins: string, lose: LoseRange): Move {
 }
 
 /** Over a batch that the destination took. `settled` is called in the commit. */
-function delivering(step: WriteStep, begins: string, settled: (commit: InCommit) => void): Move {
+function delivering(step: WriteStep, begins: string, of: LaneOf, settled: (commit: InCommit) => void): Move {
   const apply: Move['apply'] = (lane, commit) => {
-    passOver(lane, step, begins);
+    passOver(lane, step);
+    endBefore(lane, step, begins, of, commit);
     lane.delivered += step.deliveries.length;
     lane.attempts = lane.waitMs = 0;
     if (commit) settled(commit);
@@ -111,7 +119,9 @@ function settingAside(step: WriteStep, begins: string, facts: { writer: string; 
     const { error } = facts;
     const attempts = lane.attempts + 1;
     const firstAttemptAt = lane.attempts === 0 ? error.at : (lane.failingSince ?? error.at);
-    passOver(lane, step, begins);
+    passOver(lane, step);
+    if (commit) noteSetAside(commit.draft, facts, lane, [lane.seq - step.deliveries.length + 1, lane.seq]);
+    endBefore(lane, step, begins, facts, commit);
     lane.dead += step.deliveries.length;
     lane.attempts = lane.waitMs = 0;
     if (!commit) return;
@@ -126,15 +136,20 @@ function settingAside(step: WriteStep, begins: string, facts: { writer: string; 
   return { events: 0, dead: step.deliveries.length, apply };
 }
 
-function passOver(lane: FeedLane, step: WriteStep, begins: string): void {
+function passOver(lane: FeedLane, step: WriteStep): void {
   lane.cursor = step.to;
   lane.folded += step.passed.folded;
   lane.filtered += step.passed.filtered;
   lane.seq += step.deliveries.length;
+}
+
+/** With what may have been in flight by the filter before, its series ends. */
+function endBefore(lane: FeedLane, step: WriteStep, begins: string, of: LaneOf, commit: InCommit | undefined): void {
   if (!lane.before) return;
   lane.before = { ...lane.before, deliveries: lane.before.deliveries - step.deliveries.length };
   if (lane.before.deliveries > 0) return;
   delete lane.before; // from here on by the new filter, under a new delivery series
+  if (commit) endSeries(commit.draft, of, lane, { cause: 'filter' });
   lane.series = begins;
   lane.seq = 0;
 }

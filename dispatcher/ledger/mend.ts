@@ -8,6 +8,7 @@ import { uuidV7 } from '../../core/uuid.ts';
 import { LEDGER_ROW, zeroCounts, type Counts } from './counts.ts';
 import { DEAD_PREFIX, type DeadLetter } from '../dead-letters/dead-letters.ts';
 import { WINDOW_PREFIX } from '../acceptance/dedup.ts';
+import { lastRow } from '../feed/delivery-series.ts';
 import { FEED_PREFIX, newFeedRow, type FeedRow } from '../feed/feed-row.ts';
 import type { Filter } from '../feed/filter.ts';
 import { LOSS_PREFIX } from './losses.ts';
@@ -72,7 +73,8 @@ export async function lostFeedRow(
   const damaged = LANES.flatMap((lane) => letters[lane].damaged);
   for (const lane of LANES) {
     const { count, bytes } = letters[lane];
-    Object.assign(row.lanes[lane], { dead: count, deadBytes: bytes, series: uuidV7(parts.now) });
+    const rows = await lastRow(journal, { writer: name, lane });
+    Object.assign(row.lanes[lane], { dead: count, deadBytes: bytes, series: uuidV7(parts.now), ...(rows > 0 && { rows }) });
     row.lanes[lane].start -= count;
     row.lanes[lane].acceptedBefore -= count;
   }

@@ -55,6 +55,19 @@ describe('command line: dead-letter, writer', function () {
     assert.equal(rest.stdout, 'replay of 2 dead letters of ops: done, 2 delivered, 0 died again\n');
     assert.equal((await scene.run(['dead-letter', 'replay', '--all'])).stdout, 'no dead letters\n');
     assert.equal((await scene.run(['ledger', 'verify'])).code, 0);
+    const taken = scene.subscriber.requests.filter(({ status }) => status === 200).map(({ body }) => `${body.toString()}\n`);
+    const whole = await scene.run(['audit', '--json'], taken.join(''));
+    assert.equal(whole.code, 0, whole.stderr + whole.stdout);
+    assert.deepNestedInclude(JSON.parse(whole.stdout) as object, { isComplete: true, isJudgedByProxy: true, 'lanes[1].explained': 6 });
+    const cut = await scene.run(['audit'], `${taken.slice(0, -1).join('')}{}\n`);
+    assert.equal(cut.code, 1);
+    assert.match(cut.stdout, /\nMISSING {7}ops normal \S+ .*\n[^]*\nNOT COMPLETE: /);
+    assert.match(cut.stderr, /^stdin:\d+: delivery must say which delivery it is, got nothing\n/);
+    await scene.stopProxy();
+    scene.write('record.ndjson', taken.join(''));
+    assert.equal((await scene.run(['audit', 'record.ndjson', '--data', 'data'])).code, 0);
+    assert.equal((await scene.run(['audit', 'none.ndjson', '--no-proxy'])).code, 66);
+    assert.equal((await scene.run(['audit', '--no-proxy'], 'nothing\n')).code, 65);
   });
 
   it('says that a replay waits for its destination, and leaves it to the proxy when nobody waits', async () => {
