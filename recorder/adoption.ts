@@ -1,12 +1,13 @@
 /** Takes over what an earlier life left: its rows, its entries and its exit file, put together again as far as they check. */
-import { stat } from 'node:fs/promises';
 import type { LostRange } from '../core/batch.ts';
 import { FondacoError, isFondacoError } from '../core/errors.ts';
 import type { Journal } from '../core/journal.ts';
 import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
 import { uuidBytes, uuidV7Bytes } from '../core/uuid.ts';
 import { readExitFile, setAsideExitFile, type ExitLane } from './exit-file.ts';
-import { asLife, attach, openOrSetAside, writeRows, type Life, type LifeParts } from './life.ts';
+import { isThere } from './life-directory.ts';
+import { attach, openOrSetAside } from './life-opening.ts';
+import { asLife, writeRows, type Life, type LifeParts } from './life.ts';
 import { SeriesStore } from './series-store.ts';
 import { LIFE_KEY, seriesKey, SpoolLane, type SeriesRow } from './spool.ts';
 
@@ -150,11 +151,4 @@ async function rowFromEntries(journal: Journal, lane: Lane): Promise<SeriesRow |
   if (!first) return undefined;
   const lost: LostRange[] = first.seq > 1 ? [{ first: 1, last: first.seq - 1, cause: 'corrupt' }] : [];
   return { series: first.series, settled: 0, settledBy: '', last, lost };
-}
-
-function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

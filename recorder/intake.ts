@@ -3,11 +3,12 @@ import type { Clock } from '../core/clock.ts';
 import { FondacoError } from '../core/errors.ts';
 import type { EventFields } from '../core/event-input.ts';
 import { EventEncoder } from './event-encoder.ts';
-import { MEMORY_BYTES_MAX, type Keeper } from './keeper.ts';
+import type { Keeper } from './keeper.ts';
 import { CHUNK_BYTES } from './memory.ts';
 import type { RecorderSettings } from './options.ts';
 import type { Reports } from './host-reports.ts';
 import type { SeriesStore } from './series-store.ts';
+import { MEMORY_BYTES_MAX } from './spiller.ts';
 
 /** An event in memory, with its number. */
 export interface Taken {

@@ -1,50 +1,26 @@
 /**
  * What keeps events when the proxy does not take them: spills memory, adopts the lives that others left behind, writes back what was
  * settled, deletes what is empty. One loop, one thing at a time, so that no two of these meet on the disk.
- *
- * Everything in memory spills, in synced commits of both lanes, when the link is down, the oldest unsettled event is 250 ms old, memory
- * is half full, or `durability` is `spool`. While the disk is short of room it stays in memory, until that is half full: then the policy
- * decides (spool-room.ts). A life whose disk fails is left alone for a while, and nothing else with it.
+ * When memory is spilled, and how, is spiller.ts. A life whose disk fails is left alone for a while, and nothing else with it.
  */
 import type { Bell } from '../core/bell.ts';
 import type { Clock } from '../core/clock.ts';
 import { FondacoError, isFondacoError } from '../core/errors.ts';
-import type { Journal } from '../core/journal.ts';
-import { LANES, type PerLane } from '../core/lane.ts';
+import { LANES } from '../core/lane.ts';
 import type { OutgoingSeries } from '../proto/session.ts';
-import {
-  asProblem,
-  isGone,
-  isLifeEmpty,
-  newLife,
-  openLife,
-  putLife,
-  removeLife,
-  writeBack,
-  writeRows,
-  type Life,
-  type LifeParts,
-} from './life.ts';
 import type { AdoptionParts } from './adoption.ts';
+import { openLife } from './life-opening.ts';
+import { asProblem, isGone, isLifeEmpty, newLife, removeLife, writeBack, writeRows, type Life, type LifeParts } from './life.ts';
 import { OlderLives } from './older-lives.ts';
-import type { SeriesStore, Spill, StoreEvents } from './series-store.ts';
-import { seriesKey } from './spool.ts';
+import type { SeriesStore, StoreEvents } from './series-store.ts';
+import { Spiller } from './spiller.ts';
 import { SpoolRoom } from './spool-room.ts';
 
-/** What memory may take, both lanes together. */
-export const MEMORY_BYTES_MAX = 16 * 1024 * 1024;
-const SPILL_AGE_MS = 250;
-/** With the link down waiting is of no use, but a disk at the edge should not sync for each event. */
-const SPILL_AGE_DOWN_MS = 20;
-/** What one commit may take: LevelDB needs room to write anew what it has not in tables yet when it opens, and the reserve is made for that. */
-export const COMMIT_BYTES_MAX = 512 * 1024;
 const WRITE_BACK_MS = 1_000;
 const REMOVE_IDLE_MS = 5_000;
 const PAUSE_MS = 5_000;
 /** How often is looked whether somebody removed a directory, beside at every spill. */
 const CHECK_MS = 5_000;
-/** How often a disk that is short of room is looked at, as long as memory has events for it. */
-const LOW_MS = 1_000;
 /** So many failed reads of an open journal in a row, and it is opened again. */
 const UNREADABLE_MAX = 3;
 
@@ -66,15 +42,13 @@ export interface KeeperParts extends Omit<LifeParts, 'events' | 'onCommit'> {
 
 export class Keeper {
   readonly own: Life;
-  isLinkDown = false;
   readonly #parts: KeeperParts;
   readonly #lifeParts: LifeParts;
   readonly #older: OlderLives;
   readonly #room: SpoolRoom;
-  #spilledAt = 0;
+  readonly #spiller: Spiller;
   #wroteBackAt = 0;
   #checkedAt = 0;
-  #isSpillWanted = false;
   /** What concerns the older lives as such. */
   readonly #others = { pausedUntil: 0, isFailing: false };
   readonly #written = new WeakMap<SeriesStore, { settled: number; lost: number }>();
@@ -92,6 +66,7 @@ export class Keeper {
     this.own = newLife(parts.base ?? '', this.#lifeParts);
     this.#older = new OlderLives({ ...this.#lifeParts, base: parts.base, ownId: this.own.id, onDamage: parts.onDamage });
     this.#room = new SpoolRoom({ ...parts, lives: () => this.#lives });
+    this.#spiller = new Spiller({ ...parts, own: this.own, life: this.#lifeParts, room: this.#room });
   }
 
   get #lives(): readonly Life[] {
@@ -116,8 +91,17 @@ export class Keeper {
     return this.#parts.base;
   }
 
+  /** The proxy does not take what is held: it spills soon. */
+  get isLinkDown(): boolean {
+    return this.#spiller.isLinkDown;
+  }
+
+  set isLinkDown(isDown: boolean) {
+    this.#spiller.isLinkDown = isDown;
+  }
+
   get memoryBytes(): number {
-    return this.own.stores.urgent.memory.bytes + this.own.stores.normal.memory.bytes;
+    return this.#spiller.memoryBytes;
   }
 
   /** What the spools take on disk. */
@@ -131,7 +115,7 @@ export class Keeper {
 
   /** Spill at the next opportunity, whatever the age. */
   wantSpill(): void {
-    this.#isSpillWanted = true;
+    this.#spiller.want();
     this.#parts.bell.ring();
   }
 
@@ -155,7 +139,7 @@ export class Keeper {
     if (await this.#isGone(this.own)) await this.#reopen(this.own);
     // The room that is kept for bad days is there for this, too.
     const room = this.#room.isLow ? this.memoryBytes : undefined;
-    for (let before = -1; this.#hasUnspilled() && this.own.stores.urgent.durable + this.own.stores.normal.durable > before;) {
+    for (let before = -1; this.#spiller.isNeeded && this.own.stores.urgent.durable + this.own.stores.normal.durable > before;) {
       before = this.own.stores.urgent.durable + this.own.stores.normal.durable;
       await this.#guard(this.own, () => this.#spill(room));
     }
@@ -165,7 +149,7 @@ export class Keeper {
       await this.#guard(life, async () => life.journal?.close());
       life.journal = undefined;
     }
-    return !this.#hasUnspilled();
+    return !this.#spiller.isNeeded;
   }
 
   /** Deletes the own life's directory if everything is settled; true if so. Only then may its series be closed. */
@@ -178,11 +162,11 @@ export class Keeper {
     const now = this.#parts.clock.monotonic();
     const broken = this.#lives.find((life) => life.isBroken && life.pausedUntil <= now);
     if (broken) return this.#reopen(broken);
-    if (this.#shouldSpill(now)) return this.#guard(this.own, () => this.#spill());
+    if (this.#parts.base !== undefined && this.#spiller.isDue(now)) return this.#guard(this.own, () => this.#spill());
     if (now >= this.#checkedAt + CHECK_MS && (await this.#check(now))) return true;
     const stale = now - this.#wroteBackAt >= WRITE_BACK_MS ? this.#findStale(now) : undefined;
     if (stale) return this.#guard(stale, () => this.#writeBack(stale));
-    if (this.#isRemovable() && now - this.#spilledAt >= REMOVE_IDLE_MS && this.own.pausedUntil <= now) {
+    if (this.#isRemovable() && now - this.#spiller.spilledAt >= REMOVE_IDLE_MS && this.own.pausedUntil <= now) {
       return this.#guard(this.own, () => removeLife(this.own));
     }
     if (this.#others.pausedUntil > now) return false;
@@ -237,7 +221,7 @@ export class Keeper {
     const { clock, base } = this.#parts;
     const now = clock.monotonic();
     if (base === undefined) return Number.POSITIVE_INFINITY;
-    let until = Math.min(this.#spillAt(now), Math.max(this.#others.pausedUntil, this.#older.nextAt));
+    let until = Math.min(this.#spiller.dueAt(now), Math.max(this.#others.pausedUntil, this.#older.nextAt));
     for (const life of this.#lives) {
       if (life.isBroken) until = Math.min(until, life.pausedUntil);
       if (!life.journal) continue;
@@ -245,83 +229,14 @@ export class Keeper {
       if (life.journal.isOpen && this.#isLifeStale(life))
         until = Math.min(until, Math.max(this.#wroteBackAt + WRITE_BACK_MS, life.pausedUntil));
     }
-    if (this.#isRemovable()) until = Math.min(until, Math.max(this.#spilledAt + REMOVE_IDLE_MS, this.own.pausedUntil));
+    if (this.#isRemovable()) until = Math.min(until, Math.max(this.#spiller.spilledAt + REMOVE_IDLE_MS, this.own.pausedUntil));
     return Math.max(until - now, 1);
   }
 
-  /** When memory is to be spilled; Infinity if there is no need, or if a ring will say. */
-  #spillAt(now: number): number {
-    const since = this.#since();
-    if (since === undefined || this.own.isBroken || this.own.journal?.isOpen === false) return Number.POSITIVE_INFINITY;
-    const at = this.#room.isLow ? now + LOW_MS : since + this.#spillAgeMs();
-    return Math.max(at, this.own.pausedUntil, this.#room.closedUntil);
-  }
-
-  #spillAgeMs(): number {
-    return this.isLinkDown ? SPILL_AGE_DOWN_MS : SPILL_AGE_MS;
-  }
-
-  /** Since when the oldest event waits that is in memory only. */
-  #since(): number | undefined {
-    const { urgent, normal } = this.own.stores;
-    const first = urgent.memory.since(urgent.durable);
-    const second = normal.memory.since(normal.durable);
-    return first === undefined || second === undefined ? (first ?? second) : Math.min(first, second);
-  }
-
-  #hasUnspilled(): boolean {
-    return this.#since() !== undefined;
-  }
-
-  #shouldSpill(now: number): boolean {
-    const { own } = this;
-    const since = this.#since();
-    if (since === undefined || this.#parts.base === undefined) {
-      this.#isSpillWanted = false;
-      return false;
-    }
-    if (own.isBroken || own.journal?.isOpen === false || Math.max(own.pausedUntil, this.#room.closedUntil) > now) return false;
-    if (this.memoryBytes >= MEMORY_BYTES_MAX / 2) return true;
-    return !this.#room.isLow && (this.#isSpillWanted || this.#parts.isDurable || now - since >= this.#spillAgeMs());
-  }
-
-  /** `room`: in bytes; without it as much as the policy makes. */
+  /** `room`: see Spiller. */
   async #spill(room?: number): Promise<void> {
-    const { own } = this;
-    if (this.#parts.base === undefined || (await this.#isGone(own))) return;
-    room = Math.min(room ?? (await this.#room.make(this.memoryBytes)), COMMIT_BYTES_MAX);
-    if (room === 0) return;
-    const isWanted = this.#isSpillWanted;
-    this.#isSpillWanted = false;
-    if (!own.journal) await openLife(own, this.#lifeParts);
-    const spills = await this.#commitSpill(own.journal!, room);
-    for (const lane of LANES) {
-      own.stores[lane].spilled(spills[lane]);
-      own.bytes += spills[lane].bytes;
-    }
-    if (isWanted && this.#hasUnspilled()) this.#isSpillWanted = true; // the rest
-    this.#spilledAt = this.#parts.clock.monotonic();
-    this.#parts.onSendable();
-  }
-
-  async #commitSpill(journal: Journal, room: number): Promise<PerLane<Spill>> {
-    const { stores } = this.own;
-    const spills: Partial<PerLane<Spill>> = {};
-    try {
-      await journal.commit((draft) => {
-        putLife(draft, this.#parts);
-        for (const lane of LANES) {
-          const spill = (spills[lane] = stores[lane].spill(draft, room));
-          const row = stores[lane].row(spill.last);
-          draft.put(seriesKey(lane), () => row);
-          room -= spill.bytes;
-        }
-      });
-    } catch (error) {
-      for (const lane of LANES) stores[lane].pinned = 0;
-      throw error;
-    }
-    return spills as PerLane<Spill>;
+    if (this.#parts.base === undefined || (await this.#isGone(this.own))) return;
+    await this.#spiller.spill(room);
   }
 
   async #writeBack(life: Life): Promise<void> {

@@ -1,7 +1,8 @@
 import { LANES, type Lane } from '../core/lane.ts';
 import type { OutgoingSeries } from '../proto/session.ts';
 import { adoptLife, type AdoptionParts } from './adoption.ts';
-import { asProblem, isLifeEmpty, listLives, removeLife, type Life } from './life.ts';
+import { listLives } from './life-directory.ts';
+import { asProblem, isLifeEmpty, removeLife, type Life } from './life.ts';
 import type { SeriesStore } from './series-store.ts';
 
 /** Older lives that are open at a time: each has a database. */

@@ -4,27 +4,24 @@ import { systemClock, type Clock } from '../core/clock.ts';
 import { FondacoError, type ErrorCode } from '../core/errors.ts';
 import type { Catalog, TypesOf } from '../core/catalog.ts';
 import { checkCall, completeFields, type EventDetails, type EventFields } from '../core/event-input.ts';
-import { LANES, perLane } from '../core/lane.ts';
+import { LANES } from '../core/lane.ts';
 import type { Severity } from '../core/severity.ts';
 import { Bell } from '../core/bell.ts';
 import { runSession, type LinkState, type SessionParts } from '../proto/session.ts';
 import type { SpoolDamage } from './adoption.ts';
+import { Closing, type Loop } from './closing.ts';
 import { damageEvent } from './damage-event.ts';
-import { writeExitFile } from './exit-file.ts';
-import { onExit, onSignals } from './process-end.ts';
 import { Intake, type Taken } from './intake.ts';
 import { Keeper } from './keeper.ts';
 import type { OpenJournal } from './life.ts';
 import { checkOptions, spoolProblem, type RecorderOptions, type RecorderSettings } from './options.ts';
 import { asRejected, asUnavailable, Reports } from './host-reports.ts';
-import { exitLane, type SeriesStore } from './series-store.ts';
+import type { SeriesStore } from './series-store.ts';
 import { openLevelJournal } from './spool-journal.ts';
 import { statusOf, type RecorderStatus } from './status.ts';
 import { Waiters, type DurableLevel, type DurableWait } from './waiters.ts';
 
 const DURABLE_MS = 10_000;
-const CLOSE_MS = 2_000;
-const GOODBYE_MS = 500;
 
 /** An event that is durable. */
 export interface Recorded {
@@ -60,10 +57,6 @@ export class Recorder<Type extends string = string> {
   readonly #sessionBell = new Bell();
   readonly #keeperBell = new Bell();
   readonly #changeBell = new Bell();
-  readonly #stopSession = new AbortController();
-  readonly #stopKeeper = new AbortController();
-  #session: Promise<void> = Promise.resolve();
-  #kept: Promise<void> = Promise.resolve();
   #calls = 0;
   /** Calls that were refused, and calls after the close: they have no seq. */
   #refused = 0;
@@ -72,9 +65,9 @@ export class Recorder<Type extends string = string> {
   /** What the host was told of this outage: a proxy that is away, and then does not let us in, is two things to hear of. */
   readonly #toldOf = new Set<ErrorCode>();
   #proxy: string;
+  #end!: Closing;
   #closing: Promise<void> | undefined;
   #isClosed = false;
-  #release: (() => void)[] = [];
 
   private constructor(
     settings: RecorderSettings,
@@ -140,31 +133,44 @@ export class Recorder<Type extends string = string> {
       this.#reports.report(asUnavailable('earlier spools must be listable', error));
     }
     const { proxies, security, node, component, closeOn } = this.#settings;
-    const session = runSession(
-      {
-        proxies,
-        security,
-        sender: { node, component },
-        series: this.#keeper.series,
-        bell: this.#sessionBell,
-        clock: this.#clock,
-        ...parts,
-        onLink: (link, proxy) => this.#linked(link, proxy),
-      },
-      this.#stopSession.signal,
-    );
-    // Neither ever rejects. Should a bug make one do so, the host hears of it, and lives.
-    const survive = (bug: unknown): void => this.#reports.report(asUnavailable('the recorder must go on', bug));
-    this.#session = session.catch(survive);
-    this.#kept = this.#keeper.run(this.#stopKeeper.signal).catch(survive);
-    this.#release = [
-      onExit(() => void this.#exit()),
-      onSignals(
-        closeOn,
-        () => this.#settleOnSignal(),
-        () => void this.#exit(),
+    const session = this.#loop((signal) =>
+      runSession(
+        {
+          proxies,
+          security,
+          sender: { node, component },
+          series: this.#keeper.series,
+          bell: this.#sessionBell,
+          clock: this.#clock,
+          ...parts,
+          onLink: (link, proxy) => this.#linked(link, proxy),
+        },
+        signal,
       ),
-    ];
+    );
+    this.#end = new Closing({
+      keeper: this.#keeper,
+      clock: this.#clock,
+      waitClock: this.#waitClock,
+      reports: this.#reports,
+      session,
+      keeping: this.#loop((signal) => this.#keeper.run(signal)),
+      changeBell: this.#changeBell,
+      sessionBell: this.#sessionBell,
+    });
+    this.#end.watch(closeOn);
+  }
+
+  /** Starts what never rejects. Should a bug make it do so, the host hears of it, and lives. */
+  #loop(run: (signal: AbortSignal) => Promise<void>): Loop {
+    const stop = new AbortController();
+    const ended = run(stop.signal).catch((bug: unknown) => this.#reports.report(asUnavailable('the recorder must go on', bug)));
+    return {
+      stop: () => {
+        stop.abort();
+        return ended;
+      },
+    };
   }
 
   /**
@@ -241,7 +247,7 @@ export class Recorder<Type extends string = string> {
    * neither, and so are lost. A second call waits for the first.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= this.#end.close().finally(() => (this.#isClosed = true));
     return this.#closing;
   }
 
@@ -321,67 +327,6 @@ export class Recorder<Type extends string = string> {
     }
     this.#keeperBell.ring();
     this.#changeBell.ring();
-  }
-
-  /** Synchronous, at the exit of the main thread: what is in memory only goes to the exit file. True if it is safe there. */
-  #exit(): boolean {
-    const { own } = this.#keeper;
-    const lanes = perLane((lane) => exitLane(own.stores[lane]));
-    if (this.#keeper.base === undefined) return false;
-    if (LANES.every((lane) => lanes[lane].runs.length === 0 && lanes[lane].row.lost.length === 0)) return true;
-    try {
-      writeExitFile(own.directory, lanes);
-      return true;
-    } catch (error) {
-      this.#reports.report(asUnavailable('the exit file must be writable', error));
-      return false;
-    }
-  }
-
-  /** Gives the proxy its time to settle what is held. Events are taken meanwhile; what is left goes to the exit file. */
-  async #settleOnSignal(): Promise<void> {
-    const stores = LANES.map((lane) => this.#keeper.own.stores[lane]);
-    const settled = stores.map((store) => store.last);
-    await this.#until(CLOSE_MS, () => this.#keeper.isLinkDown || stores.every((store, i) => store.window.settled >= settled[i]!));
-  }
-
-  async #close(): Promise<void> {
-    const stores = LANES.map((lane) => this.#keeper.own.stores[lane]);
-    const isSettled = (): boolean => stores.every((store) => store.isSettled);
-    await this.#until(CLOSE_MS, () => isSettled() || this.#keeper.isLinkDown);
-    this.#stopKeeper.abort();
-    await this.#kept;
-    if (isSettled() && !this.#keeper.isLinkDown) await this.#sayGoodbye(stores);
-    this.#stopSession.abort();
-    await this.#session;
-    const isKept = (await this.#keeper.close()) || this.#exit();
-    for (const release of this.#release) release();
-    this.#isClosed = true;
-    if (isKept) return;
-    const lost = stores.reduce((sum, store) => sum + store.queued, 0);
-    for (const store of stores) {
-      store.lose({ first: store.durable + 1, last: store.last }, 'memory-full');
-      store.memory.forget(store.last);
-    }
-    throw new FondacoError('UNAVAILABLE', `every event must be settled or spooled at the close, got ${lost} in memory only: they are lost`);
-  }
-
-  /** Everything is settled: the proxy may free the rows, once nothing on disk could ever send in these series again. */
-  async #sayGoodbye(stores: readonly SeriesStore[]): Promise<void> {
-    if (this.#keeper.own.journal && !(await this.#keeper.removeOwn())) return;
-    for (const store of stores) store.isClosing = true;
-    this.#sessionBell.ring();
-    await this.#until(
-      GOODBYE_MS,
-      () => this.#keeper.isLinkDown || stores.every((store) => store.window.isClosed || !store.hasMoreOrInFlight),
-    );
-  }
-
-  async #until(limitMs: number, isDone: () => boolean): Promise<void> {
-    const until = this.#clock.monotonic() + limitMs;
-    for (let now = this.#clock.monotonic(); !isDone() && now < until; now = this.#clock.monotonic()) {
-      await this.#changeBell.wait(this.#waitClock, until - now);
-    }
   }
 }
 

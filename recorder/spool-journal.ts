@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Journal } from '../core/journal.ts';
-import { COMMIT_BYTES_MAX } from './keeper.ts';
+import { COMMIT_BYTES_MAX } from './spiller.ts';
 import type { OpenJournal } from './life.ts';
 import type { RecorderSettings } from './options.ts';
 

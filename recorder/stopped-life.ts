@@ -17,7 +17,9 @@ import { lockDirectory } from '../journal/directory-lock.ts';
 import { linkStore } from '../journal/link-store.ts';
 import { restoreAll } from './adoption.ts';
 import { EXIT_FILE } from './exit-file.ts';
-import { directoryBytes, openOrSetAside, VIEW, type LifeParts } from './life.ts';
+import { directoryBytes, VIEW } from './life-directory.ts';
+import { openOrSetAside } from './life-opening.ts';
+import type { LifeParts } from './life.ts';
 import type { SeriesStore } from './series-store.ts';
 import { LIFE_KEY, seriesKey } from './spool.ts';
 
