@@ -2,7 +2,8 @@
 import { resolve } from 'node:path';
 import { stringify } from 'yaml';
 import type { z } from 'zod';
-import { checkConfig, DEFAULT_WRITERS, type ProxyConfig } from '../proxy/config.ts';
+import { checkConfig, type ProxyConfig } from '../proxy/config.ts';
+import { DEFAULT_WRITERS } from '../proxy/config-writers.ts';
 import { configSchema, writerShape } from '../proxy/config-schema.ts';
 import { ConfigText, SECRET_KEYS, type KeyPath } from '../proxy/config-yaml.ts';
 import { writerKind } from '../proxy/writer-kinds.ts';

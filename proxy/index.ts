@@ -5,5 +5,6 @@
 export type { Clock } from '../core/clock.ts';
 export { FondacoError, isFondacoError, type ErrorCode, type ErrorFacts } from '../core/errors.ts';
 export { formatAddress, type ListenAddress } from './address.ts';
-export { loadConfig, type ConfigObject, type ProxyConfig, type Surroundings, type WriterConfig } from './config.ts';
+export { loadConfig, type ConfigObject, type ProxyConfig, type Surroundings } from './config.ts';
+export type { WriterConfig } from './config-writers.ts';
 export { runProxy, type Bound, type ProxyParts } from './proxy.ts';
