@@ -22,12 +22,13 @@ import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
 import { BLOB_ENTRIES_MAX, BlobBuilder, type EpochOf } from './blob.ts';
 import { Commit } from './commit.ts';
 import type { Disk, OpenDisk } from './disk.ts';
+import { epochLookup } from './epoch-lookup.ts';
 import { rowKey, rowRange } from './keys.ts';
 import { LaneBlobs } from './lane-blobs.ts';
-import { beginEpoch, type LaneBounds } from './store-state.ts';
 import { RecentBlobs } from './recent-blobs.ts';
-import { decodeRecord } from './row-record.ts';
 import type { Reserve } from './reserve.ts';
+import { decodeRecord, readRow } from './row-record.ts';
+import { beginEpoch, type LaneBounds } from './store-state.ts';
 
 const RECENT_BYTES = 4 * 1024 * 1024;
 const REOPEN = { policy: 'backoff', initialMs: 100, maxMs: 5000 } as const;
@@ -55,7 +56,7 @@ export class DiskJournal implements Journal {
   /** As of the last durable commit. */
   #bounds: PerLane<LaneBounds> = perLane(() => ({ head: 1, tail: 1, offset: 0, tailOffset: 0 }));
   #blobs!: PerLane<LaneBlobs>;
-  #epochByNumber = new Map<number, Epoch>();
+  #epochOf!: EpochOf;
   readonly #recent: RecentBlobs;
   #builders!: PerLane<BlobBuilder>;
   #building!: Commit;
@@ -302,7 +303,7 @@ export class DiskJournal implements Journal {
       this.salvaged = [...this.#disk.salvaged, ...salvaged];
       this.#bounds = bounds;
       this.#number = number;
-      this.#epochByNumber = new Map(epochs.map((each) => [each.number, each]));
+      this.#epochOf = epochLookup(epochs, this.#options.stamp);
       this.#builders = perLane((lane) => new BlobBuilder(lane, bounds[lane].offset));
       this.#blobs = perLane((lane) => new LaneBlobs(this.#disk, lane, this.#epochOf));
       this.#begin(undefined);
@@ -343,29 +344,8 @@ export class DiskJournal implements Journal {
     return blob && blob.first >= tail - BLOB_ENTRIES_MAX ? blob.offset : this.#bounds[lane].tailOffset;
   }
 
-  /** Of a blob's head. Where the row of the epochs is lost, the blobs still know their birth; their stamp is this opening's. */
-  readonly #epochOf: EpochOf = (number, birth) => {
-    const known = this.#epochByNumber.get(number);
-    if (known?.birth === birth) return known;
-    if (known || number > this.epochs.at(-1)!.number)
-      throw new FondacoError('CORRUPT', `an entry must be of an epoch of this store, got ${number}, born ${birth}`);
-    const epoch = { number, birth, first: perLane(() => 0), stamp: this.#options.stamp };
-    this.#epochByNumber.set(number, epoch);
-    return epoch;
-  };
-
   #unavailable(): FondacoError {
     const got = this.#state === 'closed' ? 'a closed one' : 'one that is being reopened';
     return new FondacoError('UNAVAILABLE', `the journal must be open, got ${got}`, { retryAfterMs: 100 });
-  }
-}
-
-function readRow(key: Buffer, record: Buffer): Row {
-  const name = key.toString('utf8');
-  try {
-    return { key: name, value: decodeRecord(key, record).value };
-  } catch (error) {
-    if (isFondacoError(error, 'CORRUPT')) return { key: name, value: undefined };
-    throw error;
   }
 }

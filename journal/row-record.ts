@@ -9,7 +9,8 @@
  * JSON because rows are few and small beside entries, and because a person with a damaged store has to read them.
  */
 import { crc32 } from 'node:zlib';
-import { FondacoError } from '../core/errors.ts';
+import { FondacoError, isFondacoError } from '../core/errors.ts';
+import type { Row } from '../core/journal.ts';
 
 const VERSION = 1;
 const HEADER_BYTES = 11;
@@ -33,4 +34,15 @@ export function decodeRecord(key: Buffer, record: Buffer): { value: unknown; com
     );
   }
   return { value: JSON.parse(record.toString('utf8', HEADER_BYTES)), commit: record.readUIntBE(5, 6) };
+}
+
+/** A row as a reader gets it: without a value where it is damaged. */
+export function readRow(key: Buffer, record: Buffer): Row {
+  const name = key.toString('utf8');
+  try {
+    return { key: name, value: decodeRecord(key, record).value };
+  } catch (error) {
+    if (isFondacoError(error, 'CORRUPT')) return { key: name, value: undefined };
+    throw error;
+  }
 }
