@@ -27,6 +27,7 @@ export class AnswerError extends ExitError {
   }
 }
 
+/** How a proxy is asked; GET without a body by default. */
 export interface Ask {
   readonly method?: 'GET' | 'POST';
   /** Sent as JSON. */

@@ -6,6 +6,7 @@ import type { RecorderOptions } from '../recorder/options.ts';
 import type { Api } from './api.ts';
 import { EXIT, ExitError } from './exit.ts';
 
+/** What it takes to be let in, as flags. */
 export interface CredentialFlags {
   readonly ca?: string;
   readonly cert?: string;
@@ -14,6 +15,7 @@ export interface CredentialFlags {
   readonly tokenFile?: string;
 }
 
+/** How a verb reaches a proxy, as flags. */
 export interface ConnectionFlags extends CredentialFlags {
   readonly api?: string;
 }

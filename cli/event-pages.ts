@@ -2,6 +2,7 @@ import { findMember, listItems } from '../core/json-text.ts';
 import { askProxyText, type Api } from './api.ts';
 import { parseEventView, query, type EventFilter, type EventView } from './event-view.ts';
 
+/** Which events are asked for. */
 export interface EventQuery extends EventFilter {
   /** RFC 3339. */
   readonly since?: string;
@@ -9,6 +10,7 @@ export interface EventQuery extends EventFilter {
   readonly before?: string;
 }
 
+/** A page of events, and where the next one begins. */
 export interface FoundEvents {
   /** Newest first, each with the JSON that it was read from. */
   readonly found: readonly { readonly event: EventView; readonly text: string }[];

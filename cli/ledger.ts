@@ -15,6 +15,7 @@ export async function showLedger(api: Api, isJson: boolean): Promise<void> {
   if (!ledger.isBalanced) process.exitCode = EXIT.attention;
 }
 
+/** The books as a table, ending with whether they balance. */
 export function ledgerScreen(ledger: Ledger): string {
   const { accepted, made, windows } = ledger;
   const rows = ledger.writers.flatMap(({ name, lanes }) =>

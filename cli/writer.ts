@@ -11,6 +11,7 @@ export async function listWriters(api: Api, isJson: boolean): Promise<void> {
   else print(writerList(writers, screenColumns()));
 }
 
+/** The writers as a table, with what is wrong with each below it. */
 export function writerList(writers: readonly WriterView[], columns: number): string {
   if (writers.length === 0) return 'no writers: events are kept, nothing is delivered';
   const kinds = writers.map(({ kind = '-' }) => visible(kind));

@@ -56,6 +56,7 @@ export interface RefusedEvent {
   readonly bytes: Uint8Array;
 }
 
+/** What a sender is told of a batch: how far its series is settled now, with `expected` or `throttleMs` where nothing was stored. */
 export interface BatchReply {
   readonly series: Uint8Array;
   /** Every seq up to this is stored, rejected or declared lost. */
@@ -69,6 +70,7 @@ export interface BatchReply {
   readonly rejections: readonly Rejection[];
 }
 
+/** An event that will never be stored, and why. */
 export interface Rejection {
   readonly seq: number;
   /** Field, expected, got. */

@@ -27,6 +27,7 @@ export interface WriterContext {
   readonly directory: string;
 }
 
+/** What a writer's author gives to `defineWriter`. */
 export interface WriterDefinition<Settings = unknown> {
   /**
    * Any Standard Schema (zod, valibot, arktype …), synchronous: it looks at nothing but the settings, and is asked by `fondaco config check`

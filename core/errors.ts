@@ -10,6 +10,7 @@
  */
 export type ErrorCode = 'CONFIG' | 'UNAVAILABLE' | 'REFUSED' | 'REJECTED' | 'FULL' | 'CORRUPT';
 
+/** What else is known of an error; each belongs to the codes that it names. */
 export interface ErrorFacts {
   readonly cause?: unknown;
   /** UNAVAILABLE, FULL: the other side asked not to be tried before this many milliseconds. */

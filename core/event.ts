@@ -1,5 +1,6 @@
 import type { Severity } from './severity.ts';
 
+/** What JSON calls an object: an event's attributes. */
 export type JsonObject = Record<string, unknown>;
 
 /** What an event is about, below its source: at most 256 bytes a field. */

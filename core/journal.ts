@@ -79,6 +79,7 @@ export interface Epoch {
   readonly stamp: Stamp;
 }
 
+/** Where a proxy stands: on every event that it accepts. */
 export interface Stamp {
   readonly site: string;
   readonly labels?: Readonly<Record<string, string>>;
@@ -95,6 +96,7 @@ export interface Draft {
   skip(lane: Lane, position: number): void;
 }
 
+/** What is to become an entry: the event lies in `bytes` from `start` to before `end`. */
 export interface NewEntry {
   /** 16 bytes. */
   series: Uint8Array;
@@ -128,12 +130,14 @@ export interface Entry {
   decoded?: unknown;
 }
 
+/** What a read gives: entries in order, dense. */
 export interface Stretch {
   readonly entries: readonly Entry[];
   /** Positions [from, to) that are lost, right after the entries. */
   readonly hole?: { readonly from: number; readonly to: number };
 }
 
+/** A row beside the entries: `value` is what JSON gives, undefined where the row is damaged. */
 export interface Row {
   readonly key: string;
   readonly value: unknown;

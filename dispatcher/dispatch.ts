@@ -49,6 +49,7 @@ export interface DispatchOptions {
   readonly onProblem?: (problem: Error) => void;
 }
 
+/** What `Dispatch.status` tells, as of now. */
 export interface DispatchStatus {
   /** Why nothing is taken in at the moment; absent while events are taken. */
   readonly refusal?: string;
@@ -61,6 +62,7 @@ const CLOSE_MS = 5000;
 const DAY_MS = 86_400_000;
 const KEYS = ['writers', 'component', 'node', 'dedup', 'urgent', 'budget', 'types', 'clock', 'random', 'onProblem'];
 
+/** A journal with its writers: open it, `run` it, `record` into it. */
 export class Dispatch {
   readonly dispatcher: Dispatcher;
   readonly feeds: readonly Feed[];

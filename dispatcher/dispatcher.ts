@@ -46,6 +46,7 @@ const TICK_MS = 50;
 /** Of one series, not yet seen by its sender; beyond it the series is throttled until they are. */
 const REJECTIONS_MAX = 50_000;
 
+/** The books and the one commit; `run` ends windows and announces losses until it is aborted. */
 export class Dispatcher {
   readonly journal: Journal;
   readonly clock: Clock;

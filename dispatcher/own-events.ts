@@ -24,6 +24,7 @@ export const OWN_TYPES = {
   writerPaused: 'fondaco.WriterPaused',
 } as const;
 
+/** An event of the proxy itself. */
 export interface OwnEvent {
   readonly type: string;
   readonly severity: Severity;

@@ -37,6 +37,7 @@ const MIB = 1024 ** 2;
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
+/** What is taken where a setting is left out; times in ms, sizes in bytes. */
 export const DEFAULTS = {
   dedup: { intervalMs: 10_000, windowsMax: 100_000 },
   urgent: 'critical',

@@ -35,6 +35,7 @@ const REOPEN = { policy: 'backoff', initialMs: 100, maxMs: 5000 } as const;
 /** How often it is tried to take the reserved room again, while it is given up. */
 const REGAIN_MS = 1000;
 
+/** What holds for a journal on any disk. */
 export interface JournalOptions {
   readonly clock: Clock;
   readonly stamp: Stamp;
@@ -46,6 +47,7 @@ export interface JournalOptions {
   readonly onProblem?: (problem: FondacoError) => void;
 }
 
+/** The one implementation of core/journal.ts, on whatever disk it is given. */
 export class DiskJournal implements Journal {
   id = '';
   epochs: Epoch[] = [];

@@ -6,6 +6,7 @@ import { openLevelDisk } from './level-disk.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { openReserve } from './reserve.ts';
 
+/** How a journal on LevelDB is opened. */
 export interface LevelJournalOptions extends JournalOptions {
   /** Who opens, for the message that the next one gets: `proxy, process 4711`. */
   readonly holder?: string;

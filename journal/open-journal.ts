@@ -5,6 +5,7 @@ import type { Journal } from '../core/journal.ts';
 import { LevelJournal } from './level-journal.ts';
 import { makeDirectory } from './make-directory.ts';
 
+/** How a journal is opened; all of it may be left out. */
 export interface OpenJournalOptions {
   /** What is stamped on the events that are accepted; this host's name by default. */
   readonly site?: string;

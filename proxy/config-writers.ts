@@ -10,6 +10,7 @@ import { retryPolicy, writerShape } from './config-schema.ts';
 import { showPath, type ConfigText, type KeyPath } from './config-yaml.ts';
 import { WRITER_KINDS, writerKind, type WriterKind } from './writer-kinds.ts';
 
+/** A writer as the config has it, checked. */
 export interface WriterConfig {
   readonly name: string;
   readonly kind: string;

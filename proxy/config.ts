@@ -19,6 +19,7 @@ import { buildWriters, defaultWriters, probeWriters, type WriterConfig } from '.
 import { ConfigText, showPath, type Problem } from './config-yaml.ts';
 import { readListenTls, type ListenTls } from './listen-tls.ts';
 
+/** A config, checked, its defaults filled in, its paths absolute. */
 export interface ProxyConfig {
   /** Where it was read from; undefined for the built-in default. */
   readonly file: string | undefined;

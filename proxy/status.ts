@@ -10,6 +10,7 @@ import type { Feed } from '../dispatcher/feed/feed.ts';
 import type { FeedStatus } from '../dispatcher/feed/feed-status.ts';
 import { readLedger } from '../dispatcher/ledger/ledger.ts';
 
+/** The answer of GET /v1/status. */
 export interface ProxyStatus {
   readonly site: string;
   /** The machine it runs on, by its name, and its data directory there: which of several proxies this is. */

@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Refusals } from './caller-refusals.ts';
 
+/** What a gate decides by. */
 export interface GateParts {
   /** `listen.token`; without one everybody is let in. */
   readonly token: string | undefined;

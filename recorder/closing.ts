@@ -16,6 +16,7 @@ export interface Loop {
   stop(): Promise<void>;
 }
 
+/** What an end has to do with. */
 export interface ClosingParts {
   readonly keeper: Keeper;
   readonly clock: Clock;

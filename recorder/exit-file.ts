@@ -6,7 +6,7 @@
  * The header says for each lane what its series row would say, and its runs [first seq, count, bytes] of framed events; the frames are those
  * runs, urgent first. It is written aside, synced, renamed, and its directory synced, so that it is there whole or not at all.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writevSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writevSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { FondacoError } from '../core/errors.ts';
@@ -121,10 +121,6 @@ export function setAsideExitFile(directory: string, now: number): string {
   const kept = join(dirname(directory), `${basename(directory)}.exit.${now}.corrupt`);
   renameSync(join(directory, EXIT_FILE), kept);
   return kept;
-}
-
-export function removeExitFile(directory: string): void {
-  rmSync(join(directory, EXIT_FILE), { force: true });
 }
 
 function writeSynced(path: string, parts: readonly Buffer[]): void {

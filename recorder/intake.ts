@@ -17,6 +17,7 @@ export interface Taken {
   readonly id: string;
 }
 
+/** What an intake needs. */
 export interface IntakeParts {
   readonly settings: RecorderSettings;
   readonly keeper: Keeper;

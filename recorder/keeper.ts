@@ -40,6 +40,7 @@ export interface KeeperParts extends Omit<LifeParts, 'events' | 'onCommit'> {
   readonly onSendable: () => void;
 }
 
+/** The own life and the older ones. `run` never rejects. */
 export class Keeper {
   readonly own: Life;
   readonly #parts: KeeperParts;

@@ -19,6 +19,7 @@ import { LIFE_KEY, seriesKey } from './spool.ts';
 /** Opens the journal of a directory, made if absent; rejects UNAVAILABLE if another holds it. */
 export type OpenJournal = (directory: string) => Promise<Journal>;
 
+/** What all lives of a recorder share. */
 export interface LifeParts {
   readonly node: string;
   readonly component: string;
@@ -31,6 +32,7 @@ export interface LifeParts {
   readonly onCommit: () => void;
 }
 
+/** One life, its directory open or not. */
 export interface Life {
   /** UUIDv7 text: lives are drained in the order of their names. */
   readonly id: string;
@@ -61,6 +63,7 @@ export function newLife(base: string, { clock, events }: Pick<LifeParts, 'clock'
   return asLife(join(base, id), stores);
 }
 
+/** A life of that directory, not opened. */
 export function asLife(directory: string, stores: PerLane<SeriesStore>): Life {
   const id = basename(directory);
   return {

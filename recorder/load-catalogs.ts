@@ -1,5 +1,6 @@
 import type { Catalog } from '../core/catalog.ts';
 
+/** How catalogs are read. */
 export interface LoadCatalogsOptions {
   /** The name of catalogs that their file does not name; otherwise the package, then the name of the file. */
   readonly prefix?: string;

@@ -15,6 +15,7 @@ const ATTEMPT_MS = 1_000;
 /** How often is looked again: for a life whose owner has ended since, and for one that could not be opened. */
 const LOOK_MS = 30_000;
 
+/** What is needed to find and drain older lives. */
 export interface OlderParts extends AdoptionParts {
   /** The component's directory; `undefined` for memory only. */
   readonly base: string | undefined;

@@ -58,6 +58,7 @@ export interface RecorderOptions {
   readonly strict?: boolean;
 }
 
+/** Where events wait on disk while no proxy takes them, and how many. */
 export interface SpoolOptions {
   /** Default: `FONDACO_SPOOL_DIR`, `$STATE_DIRECTORY/spool`, `$XDG_STATE_HOME/fondaco/spool` (`~/.local/state/…`). Never a temporary one. */
   readonly directory?: string;

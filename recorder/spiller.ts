@@ -17,6 +17,7 @@ export const COMMIT_BYTES_MAX = 512 * 1024;
 /** How often a disk that is short of room is looked at, as long as memory has events for it. */
 const LOW_MS = 1_000;
 
+/** What spilling needs. */
 export interface SpillParts {
   readonly own: Life;
   readonly life: LifeParts;

@@ -20,6 +20,7 @@ const RECLAIM_SHARE = 1 / 4;
 /** Beyond `bytesMax` the disk may hold: the reserve, and for a moment what LevelDB writes anew (two write buffers, a compaction). */
 export const LIMITS_ON_DISK = { slackBytes: 8 * 1024 * 1024 } as const;
 
+/** What the room of the spools is measured by. */
 export interface RoomParts {
   readonly bytesMax: number;
   readonly whenFull: 'drop-oldest' | 'drop-newest';

@@ -43,6 +43,7 @@ export interface RecorderStatus {
   readonly lastError: string | undefined;
 }
 
+/** What a status is made of. */
 export interface StatusParts {
   readonly keeper: Keeper;
   readonly link: LinkState;
@@ -54,6 +55,7 @@ export interface StatusParts {
   readonly lastError: FondacoError | undefined;
 }
 
+/** The status as of now; synchronous, reads memory alone. */
 export function statusOf(parts: StatusParts): RecorderStatus {
   const { keeper } = parts;
   const lanes = perLane((lane) => ledgerOf(keeper.own.stores[lane]));

@@ -8,11 +8,13 @@ import { consoleLine } from './console-line.ts';
 import { nativeJson } from './native-json.ts';
 import { oneOf } from './settings.ts';
 
+/** What a writer of kind `console` may be told. */
 export const consoleSettings = z.strictObject({
   /** auto: lines for people on a terminal, NDJSON off it. */
   format: oneOf('auto', 'text', 'json').default('auto'),
 });
 
+/** Those settings, checked. */
 export type ConsoleSettings = z.output<typeof consoleSettings>;
 
 /** Where the lines go: process.stdout, or a stand-in for it. */
@@ -22,12 +24,14 @@ export interface Terminal extends Writable {
   hasColors?(): boolean;
 }
 
+/** What a console writer works with; a program that has none of it passes `process.stdout` and `process.env`. */
 export interface ConsoleParts {
   readonly stream: Terminal;
   /** For NO_COLOR (no-color.org). */
   readonly env: Readonly<Record<string, string | undefined>>;
 }
 
+/** One line an event. `write` waits for a slow reader, and rejects REFUSED, from then on, when the stream has ended. */
 export class ConsoleWriter implements Writer {
   readonly #stream: Terminal;
   readonly #line: (delivery: Delivery) => string;

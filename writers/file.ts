@@ -23,12 +23,14 @@ import { nativeLines } from './native-json.ts';
 /** A setting is wrong, here or over there; anything else passes. */
 const REFUSALS = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'EROFS', 'EISDIR', 'ELOOP', 'ENAMETOOLONG', 'ENXIO']);
 
+/** What a file writer works with. */
 export interface FileParts {
   readonly clock: Clock;
   /** What a relative path is relative to. */
   readonly directory: string;
 }
 
+/** One file. `write` resolves when the whole batch is synced; rejects UNAVAILABLE or REFUSED, by the table above. */
 export class FileWriter implements Writer {
   readonly #clock: Clock;
   readonly #path: string;

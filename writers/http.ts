@@ -39,6 +39,7 @@ const IDLE_MS = 4000;
 const IDLE_MS_MAX = 60_000;
 const USER_AGENT = 'fondaco';
 
+/** What an HTTP writer works with. */
 export interface HttpParts {
   readonly clock: Clock;
   /** What relative paths of the settings are relative to. */

@@ -22,6 +22,7 @@ import { WindowTable } from './window-table.ts';
 export const WINDOW_PREFIX = 'window:';
 const INTERIM_MS = 60_000;
 
+/** How recurrences fold. */
 export interface DedupOptions {
   /** The length of a window; 0 turns dedup off. */
   readonly intervalMs: number;

@@ -9,6 +9,7 @@ import type { FeedError, FeedLane, FeedRow } from '../feed/feed-row.ts';
 
 export const DEAD_PREFIX = 'dead:';
 
+/** An event that a writer could not deliver, with all that is known of it. */
 export interface DeadLetter {
   /** The event as it would have been delivered. */
   readonly event: Omit<FondacoEvent, 'attributes'>;

@@ -37,6 +37,7 @@ export interface ReplayLane {
 /** Positions in order. */
 export type ChosenRow = PerLane<number[]>;
 
+/** A replay as people see it. */
 export interface ReplayStatus {
   readonly writer: string;
   /** Names the replay: the delivery series of its normal lane. */

@@ -29,6 +29,7 @@ const LONE_REJECTIONS_MAX = 10;
 export type Started =
   { readonly replay: ReplayStatus; readonly missing: readonly LetterPlace[] } | { readonly busy: string } | { readonly nothing: true };
 
+/** A writer's replays, one at a time. */
 export class Replay {
   readonly #feed: Feed;
   readonly #progress: ReplayProgress;

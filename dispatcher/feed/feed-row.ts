@@ -28,6 +28,7 @@ export interface FeedRow {
 /** `refused`: the destination will not have us, or refuses everything; kept, probed. `suspended`: a policy ended; waits to be resumed. */
 export type RowState = 'delivering' | 'refused' | 'suspended';
 
+/** What a destination said, or what kept us from it. */
 export interface FeedError {
   readonly message: string;
   readonly status?: string;

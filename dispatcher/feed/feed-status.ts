@@ -22,6 +22,7 @@ export interface FeedStatus {
   readonly lastError?: ShownError;
 }
 
+/** One lane of a feed as people see it. */
 export interface LaneStatus {
   /** Entries that are not settled. */
   readonly pending: number;

@@ -25,6 +25,7 @@ import { Replay } from '../dead-letters/replay.ts';
 /** How long a person's command waits for a journal that is being reopened. */
 const COMMAND_MS = 5000;
 
+/** One writer's way through the journal. */
 export class Feed {
   readonly settings: FeedSettings;
   readonly dispatcher: Dispatcher;

@@ -19,6 +19,7 @@ export function compileFilter({ minSeverity, types }: Filter): (event: DecodedEv
   return (event) => SEVERITY_NUMBER[event.severity] >= lowest && (!pattern || pattern.test(event.type));
 }
 
+/** Whether two filters say the same. */
 export function isSameFilter(a: Filter, b: Filter): boolean {
   return a.minSeverity === b.minSeverity && JSON.stringify(a.types) === JSON.stringify(b.types);
 }

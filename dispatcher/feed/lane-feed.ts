@@ -20,6 +20,7 @@ import { LaneProgress } from './lane-progress.ts';
 import { LaneReader, type GivenUp, type Step } from './lane-reader.ts';
 import { RetryTimer } from './retry-timer.ts';
 
+/** One lane's way; the feed's `run` runs it. */
 export class LaneFeed {
   readonly bell = new Bell();
   /** idle: nothing to do. waiting: for a retry, a resumption, or a batch to fill. */

@@ -5,6 +5,7 @@ import { SEVERITY_NUMBER, type Severity } from '../../core/severity.ts';
 import { EventBytes } from './event-bytes.ts';
 import { InputSeries, type InputOptions } from './input-series.ts';
 
+/** What an input of this process needs. */
 export interface LocalInputOptions extends InputOptions {
   /** Of events that name none. */
   readonly component: string;

@@ -4,6 +4,7 @@ import { perLane } from '../../core/lane.ts';
 
 export const LEDGER_ROW = 'ledger';
 
+/** The row `ledger`. Counts are entries, if nothing else is said. */
 export interface Counts {
   /** Entries of agents, folded ones included, by journal lane. */
   accepted: PerLane<number>;

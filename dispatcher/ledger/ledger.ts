@@ -14,6 +14,7 @@ import { WINDOW_PREFIX } from '../acceptance/dedup.ts';
 import { FEED_PREFIX, type Beginning, type FeedRow } from '../feed/feed-row.ts';
 import { LOSS_PREFIX, type Loss } from './losses.ts';
 
+/** The books as of one commit. Counts are entries, if nothing else is said. */
 export interface Ledger {
   /** The journal's UUID, and the number of its last opening. */
   readonly journal: string;
@@ -43,6 +44,7 @@ export interface Ledger {
   readonly dedupDiscrepancy: number;
 }
 
+/** The books of one writer. */
 export interface WriterLedger {
   readonly name: string;
   readonly lanes: PerLane<LaneLedger>;

@@ -28,6 +28,7 @@ export interface Budget {
   readonly retentionMs: number;
 }
 
+/** How full the journal is; sizes in bytes of entries. */
 export interface BacklogStatus {
   readonly bytes: number;
   readonly bytesMax: number;

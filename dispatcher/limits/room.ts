@@ -23,6 +23,7 @@ interface Waiting {
   isTaken?: boolean;
 }
 
+/** First come, first taken; `refusal` says why nothing is. */
 export class Room {
   readonly #journal: Journal;
   readonly #clock: Clock;

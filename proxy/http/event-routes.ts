@@ -10,6 +10,7 @@ const MIB = 1024 * 1024;
 const LIMITS: BodyLimits = { bytesMax: 4 * MIB, totalBytesMax: 32 * MIB, waitMs: 20_000 };
 const FORMS: Readonly<Record<string, BodyForm>> = { 'application/json': 'json', 'application/x-ndjson': 'ndjson' };
 
+/** What these routes work on. */
 export interface EventParts {
   readonly input: Pick<HttpInput, 'post'>;
   readonly clock: Clock;

@@ -1,6 +1,7 @@
 import { HttpError } from './http-error.ts';
 import type { Routes } from './server.ts';
 
+/** What these routes tell of. */
 export interface StatusParts {
   /** Whether ingest works. */
   readonly isReady: () => boolean;

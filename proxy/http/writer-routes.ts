@@ -3,6 +3,7 @@ import type { FeedStatus } from '../../dispatcher/feed/feed-status.ts';
 import { HttpError } from './http-error.ts';
 import type { Routes } from './server.ts';
 
+/** What these routes work on. */
 export interface WriterParts {
   readonly feeds: readonly Feed[];
   /** Its kind, by the config. */
@@ -36,6 +37,7 @@ export function feedOf(feeds: readonly Feed[], name: string, field?: string): Fe
   throw noWriter(name, field);
 }
 
+/** What names no writer is answered. */
 export function noWriter(name: string, field?: string): HttpError {
   return new HttpError(404, `there is no writer called ${JSON.stringify(name)}`, field === undefined ? {} : { field });
 }
