@@ -145,6 +145,7 @@ export class LaneFeed {
     this.#toGiveUp = undefined;
     const { cursor: from, epoch } = this.#row;
     if (to <= from) return false;
+    this.#headAtCut = this.#head;
     this.#progress.takeBack();
     this.#reader.clear();
     const step = await this.#reader.giveUp({ from, to }, cause, epoch).catch((error: unknown) => {
@@ -203,7 +204,7 @@ export class LaneFeed {
 
   /** Moves over what is not sent. */
   async #pass(step: PassStep, signal: AbortSignal): Promise<void> {
-    this.#fillsSince = undefined;
+    if (step.kind !== 'rotate') this.#fillUpTo(step.to);
     await this.#progress.move(step, signal, this.#moves.passing(step));
   }
 
@@ -221,11 +222,16 @@ export class LaneFeed {
     const failure = this.#sharedFailure(turn) ?? (await this.#attempt(step, signal));
     this.retry.attempted();
     this.#lastFailure = failure;
-    if (step.to >= this.#headAtCut) this.#fillsSince = undefined; // what a limit cut off has waited already
+    this.#fillUpTo(step.to);
     if (!failure) await this.#delivered(step, signal);
     else if (!signal.aborted && !this.#toGiveUp) await this.#failures.handle(step, failure, this.#stateAtCut, signal);
     this.#enter(this.isFailing ? 'waiting' : this.hasWork ? 'preparing' : 'idle');
     this.#feed.ring();
+  }
+
+  /** Everything below a position is on its way, or passed. What was there at the cut and lies behind it has waited already. */
+  #fillUpTo(position: number): void {
+    if (position >= this.#headAtCut) this.#fillsSince = undefined;
   }
 
   #attempt(step: WriteStep, signal: AbortSignal): Promise<FondacoError | undefined> {

@@ -4,7 +4,7 @@ import { FondacoError } from '../../../core/errors.ts';
 import type { Delivery } from '../../../core/writer.ts';
 import type { FeedSettings } from '../../../dispatcher/feed/feed-settings.ts';
 import { DispatchKit, numbered, Sender } from '../../support/dispatch-kit.ts';
-import { rowsOf } from '../../support/store-audit.ts';
+import { damage, rowsOf } from '../../support/store-audit.ts';
 
 const away = (): FondacoError => new FondacoError('UNAVAILABLE', '503');
 
@@ -51,6 +51,24 @@ describe('the batches of a feed', () => {
       expect(kit.writer().sizes).to.deep.equal([]);
       await kit.clock.advance(20);
       expect(kit.writer().messages).to.deep.equal(['a 1']);
+    });
+
+    it('when the interval is over, also where the first event behind a restart needs a delivery series of its own, or lies behind a hole', async () => {
+      await open({ batch });
+      await record(1, 1);
+      await kit.clock.advance(1010);
+      await kit.kill();
+      await nextLife({ batch });
+      await record(2, 2);
+      await kit.clock.advance(1010);
+      expect(kit.writer().messages).to.deep.equal(['a 2']);
+      await record(3, 3);
+      await record(4, 4);
+      await kit.kill();
+      damage(kit.storage, 'normal', 3);
+      await nextLife({ batch });
+      await kit.clock.advance(1010);
+      expect(kit.writer().messages).to.include('a 4');
     });
 
     it('when they are full, without waiting', async () => {
