@@ -25,6 +25,12 @@ export interface Run {
   readonly stderr: string;
 }
 
+export interface ProgramOptions {
+  readonly env?: Record<string, string>;
+  /** A program, with arguments, that runs another in its own process: its pid is the other's. */
+  readonly under?: readonly string[];
+}
+
 /** A child of ours. */
 export class Child {
   readonly process: ChildProcess;
@@ -33,8 +39,9 @@ export class Child {
   readonly ended: Promise<Run>;
 
   /** `args`: what Node is given. */
-  private constructor(args: readonly string[], env: Record<string, string> = {}) {
-    this.process = spawn(process.execPath, args, {
+  private constructor(args: readonly string[], env: Record<string, string> = {}, under: readonly string[] = []) {
+    const [program = '', ...rest] = [...under, process.execPath, ...args];
+    this.process = spawn(program, rest, {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, NO_COLOR: '1', ...env },
     });
@@ -51,7 +58,12 @@ export class Child {
   }
 
   static cli(...args: string[]): Child {
-    return new Child([...programArgs(), ...args]);
+    return Child.program(args);
+  }
+
+  /** `fondaco` with these arguments. */
+  static program(args: readonly string[], { env, under }: ProgramOptions = {}): Child {
+    return new Child([...programArgs(), ...args], env, under);
   }
 
   get pid(): number {
@@ -121,8 +133,8 @@ export class ProxyProcess {
     return this.#child;
   }
 
-  async start(): Promise<void> {
-    const child = Child.cli('proxy', '--config', join(this.folder, 'fondaco.yaml'));
+  async start(options?: ProgramOptions): Promise<void> {
+    const child = Child.program(['proxy', '--config', join(this.folder, 'fondaco.yaml')], options);
     this.#child = child;
     await until(
       'the proxy is ready',
