@@ -23,7 +23,7 @@ export interface LoadOrder {
 export type LoadCommand =
   /** Answers when all of it is settled or in the spool. */
   | { readonly do: 'fill'; readonly count: number; readonly severity?: Severity }
-  /** One critical event; answers when a proxy has settled it. */
+  /** One critical event; answers when a proxy has settled it, with `before`. */
   | { readonly do: 'urgent' }
   /** Records at full speed until `stop`, and answers then. */
   | { readonly do: 'run' }
@@ -53,6 +53,8 @@ export interface LoadAnswer {
   readonly dropped: number;
   readonly privateKiB: number;
   readonly delay?: LoopDelay;
+  /** Normal events that were settled between the call that recorded a critical one and its own settling. */
+  readonly before?: number;
 }
 
 const MEMORY_BYTES = 8 * 1024 * 1024;
@@ -78,15 +80,15 @@ for await (const line of createInterface({ input: process.stdin })) {
   else answer(started, await carryOut(command));
 }
 
-async function carryOut(command: LoadCommand): Promise<LoopDelay | undefined> {
-  if (command.do === 'pace') return pace(command);
+async function carryOut(command: LoadCommand): Promise<Pick<LoadAnswer, 'delay' | 'before'>> {
+  if (command.do === 'pace') return { delay: await pace(command) };
+  if (command.do === 'urgent') return { before: await settleUrgent() };
   if (command.do === 'fill') {
     await fill(command.count, command.severity);
     await until(() => status().ledger.queued === 0);
-  } else if (command.do === 'urgent') await settleUrgent();
-  else if (command.do === 'drain') await until(() => status().ledger.settled === n && status().older.lives === 0);
+  } else if (command.do === 'drain') await until(() => status().ledger.settled === n && status().older.lives === 0);
   else if (command.do === 'memory') for (let i = 0; i < COLLECTIONS; i++) await pause(50).then(collect);
-  return undefined;
+  return {};
 }
 
 async function fill(count: number, severity: Severity = 'info'): Promise<void> {
@@ -102,18 +104,26 @@ async function runOn(started: number): Promise<void> {
   answer(started);
 }
 
-async function settleUrgent(): Promise<void> {
+async function settleUrgent(): Promise<number> {
+  const before = recorder!.status().lanes.normal.settled;
   record('critical');
   const { recorded } = recorder!.status().lanes.urgent;
-  while (recorder!.status().lanes.urgent.settled < recorded) await new Promise((resolve) => setImmediate(resolve));
+  for (;;) {
+    const { urgent, normal } = recorder!.status().lanes;
+    if (urgent.settled >= recorded) return normal.settled - before;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
-/** About 300 bytes, all different. */
+/** About 300 bytes on disk and on the wire; all different. */
 function record(severity: Severity): void {
   n++;
   const message = `link eth${n % 48} of switch leaf-${n % 7} went down, carrier lost for the ${n}th time since boot; neighbours will be told`;
   const object = { kind: 'Port', name: `eth${n % 48}`, namespace: 'fabric' };
-  const details = { object, attributes: { port: n % 48, speed: 100_000, carrierChanges: n } };
+  const details = {
+    object,
+    attributes: { port: n % 48, speed: 100_000, carrierChanges: n, neighbour: 'spine-2.fabric.plant-7.example', reason: 'loss of signal' },
+  };
   recorder?.event('load.LinkDown', severity, message, details);
 }
 
@@ -138,9 +148,9 @@ function status(): typeof NONE {
   return recorder?.status() ?? NONE;
 }
 
-function answer(started: number, delay?: LoopDelay): void {
+function answer(started: number, more: Pick<LoadAnswer, 'delay' | 'before'> = {}): void {
   const { settled, spooled, dropped } = status().ledger;
   const ms = performance.now() - started;
-  const facts: LoadAnswer = { ms, recorded: n, settled, spooled, dropped, privateKiB: privateKiB(process.pid), ...(delay && { delay }) };
+  const facts: LoadAnswer = { ms, recorded: n, settled, spooled, dropped, privateKiB: privateKiB(process.pid), ...more };
   console.log(JSON.stringify(facts));
 }
