@@ -1,7 +1,7 @@
 /** A site for campaigns of size and load: a proxy process, a destination that counts, agents that record much; nothing is kept in memory. */
 import { join } from 'node:path';
 import { LANES } from '../../core/lane.ts';
-import { directoryBytes } from '../../recorder/life.ts';
+import { directoryBytes } from '../../recorder/life-directory.ts';
 import type { LoadOrder } from './load-agent.ts';
 import { LoadSource } from './load-source.ts';
 import { pause } from './pause.ts';
