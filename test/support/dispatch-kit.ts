@@ -1,4 +1,5 @@
 /** A proxy's inside without its outside: dispatcher and feeds over a simulated disk and clock, with scripted writers. */
+import { setMaxListeners } from 'node:events';
 import type { Batch, BatchReply, LostRange } from '../../core/batch.ts';
 import { encodeEvent } from '../../core/event-codec.ts';
 import { parseEvent } from '../../core/event-input.ts';
@@ -123,6 +124,7 @@ export class DispatchKit {
   static async open(options: KitOptions = {}): Promise<DispatchKit> {
     const kit = new DispatchKit(options);
     const { clock, storage } = kit;
+    setMaxListeners(0, kit.#stop.signal);
     kit.journal = await DiskJournal.open(async () => (kit.#isKilled ? new Promise<never>(() => undefined) : storage.open()), {
       clock,
       stamp: { site: 'plant-7' },

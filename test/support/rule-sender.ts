@@ -1,4 +1,4 @@
-import type { Batch, BatchReply, Rejection } from '../../core/batch.ts';
+import type { Batch, BatchReply, LossCause, LostRange, Rejection } from '../../core/batch.ts';
 import { isFondacoError } from '../../core/errors.ts';
 import type { Lane } from '../../core/lane.ts';
 import { Sender } from './dispatch-kit.ts';
@@ -12,6 +12,8 @@ type Input = Record<string, unknown>;
  */
 export class RuleSender {
   readonly recorded: Input[] = [];
+  /** Seqs whose event it has lost, and declares. */
+  readonly lost = new Map<number, LossCause>();
   readonly rejections = new Map<number, string>();
   settled = 0;
   settledBy = '';
@@ -36,14 +38,25 @@ export class RuleSender {
     this.recorded.push(...events);
   }
 
+  /** What it would have recorded now is lost. */
+  lose(count: number, cause: LossCause): void {
+    for (let i = 0; i < count; i++) this.lost.set(this.recorded.push({}), cause);
+  }
+
   /** Sends one batch of at most `eventsMax` events; what comes of it is seen when its reply arrives. */
   async send(accept: Accept, eventsMax: number, { isReplyLost = false } = {}): Promise<void> {
     const after = this.#sent;
-    const events = this.recorded.slice(after, after + eventsMax);
-    if (events.length === 0) return;
+    const taken = this.recorded.slice(after, after + eventsMax);
+    if (taken.length === 0) return;
     const life = this.#life;
-    this.#sent += events.length;
-    const batch = this.#sender.batch(after, events, { settled: this.settled, settledBy: this.settledBy, isGone: this.#isGone });
+    this.#sent += taken.length;
+    const events = taken.filter((_, i) => !this.lost.has(after + 1 + i));
+    const batch = this.#sender.batch(after, events, {
+      lost: this.#lostBetween(after, this.#sent),
+      settled: this.settled,
+      settledBy: this.settledBy,
+      isGone: this.#isGone,
+    });
     try {
       const reply = await accept(batch);
       if (isReplyLost) this.reset();
@@ -59,6 +72,18 @@ export class RuleSender {
     this.#life++;
     this.#sent = this.settled;
     this.#isGone = false;
+  }
+
+  /** Ranges of one cause, in order. */
+  #lostBetween(after: number, last: number): LostRange[] {
+    const lost: { first: number; last: number; cause: LossCause }[] = [];
+    for (let seq = after + 1; seq <= last; seq++) {
+      const cause = this.lost.get(seq);
+      const before = lost.at(-1);
+      if (cause && before?.last === seq - 1 && before.cause === cause) before.last = seq;
+      else if (cause) lost.push({ first: seq, last: seq, cause });
+    }
+    return lost;
   }
 
   #take(reply: BatchReply): void {
