@@ -14,6 +14,7 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { maskedCrc32c } from './crc32c.ts';
 import { unsnappy } from './snappy.ts';
 
 const FOOTER_BYTES = 48;
@@ -138,9 +139,7 @@ function readIndex(fd: number, size: number): { blocks: Block[]; meta: BlockHand
 /** A row under a wrong sequence number would be one that nothing overwrites any more: no checksum of ours sees that. */
 function hasSoundChecksum(fd: number, { offset, size }: BlockHandle): boolean {
   const bytes = readAt(fd, offset, size + TRAILER_BYTES);
-  const masked = bytes.readUInt32LE(size + 1);
-  const crc = crc32c(bytes.subarray(0, size + 1));
-  return masked === (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0; // masked as LevelDB does (util/crc32c.h)
+  return bytes.readUInt32LE(size + 1) === maskedCrc32c(bytes.subarray(0, size + 1));
 }
 
 /** Newer versions of a key come first; out of this order LevelDB brings back what was overwritten or deleted. */
@@ -231,16 +230,3 @@ function readAt(fd: number, at: number, length: number): Buffer {
   if (at < 0 || readSync(fd, bytes, 0, length, at) !== length) throw new RangeError('a table must be as long as it says');
   return bytes;
 }
-
-/** CRC-32C (Castagnoli), RFC 3720, appendix B.4. */
-function crc32c(bytes: Buffer): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) crc = (CRC_TABLE[(crc ^ byte) & 0xff] ?? 0) ^ (crc >>> 8);
-  return (crc ^ 0xffffffff) >>> 0;
-}
-
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
-  let crc = n;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
-  return crc >>> 0;
-});
