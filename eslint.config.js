@@ -5,7 +5,7 @@ import tseslint from 'typescript-eslint';
 const OURS = 'Time and chance are parameters: take a Clock (core/clock.ts) or a random function from the caller.';
 
 export default defineConfig(
-  globalIgnores(['dist/', 'packed/', '.node24/', 'data/', 'node_modules/', 'test/golden/']),
+  globalIgnores(['dist/', 'packed/', '.node24/', '.servers/', 'data/', 'node_modules/', 'test/golden/']),
   js.configs.recommended,
   {
     files: ['**/*.ts'],

@@ -15,6 +15,11 @@ export interface Writer {
    * When `signal` is aborted it stops as soon as it can and rejects; one that goes on is left alone 10 s later, and called again.
    */
   write(batch: readonly Delivery[], signal: AbortSignal): Promise<void>;
+  /**
+   * For a writer with a `resendWindow`: whether the connection that took the last writes of this lane has ended since. Asked before what they
+   * sent counts as delivered; where it has, that is sent again.
+   */
+  hasBroken?(lane: Lane): boolean;
   /** Frees what it holds; called once, after the last write. It is waited for, for 5 s at most, and what it rejects with is only logged. */
   close?(): Promise<void>;
 }

@@ -53,6 +53,22 @@ const KINDS: Readonly<Record<string, () => Promise<WriterKind>>> = {
       eventsMax: (settings) => httpEventsMax(httpSettings.parse(settings)),
     };
   },
+  syslog: async () => {
+    const { SyslogWriter } = await import('../writers/syslog/writer.ts');
+    const { syslogProblems, syslogSettings } = await import('../writers/syslog/settings.ts');
+    const { tlsFileProblems } = await import('../writers/tls-files.ts');
+    return {
+      shape: syslogSettings.shape,
+      check: (settings) => syslogProblems(syslogSettings.parse(settings)),
+      probe: async (settings, directory) => {
+        const { tls } = syslogSettings.parse(settings);
+        const problems = tls ? await tlsFileProblems(tls, directory) : [];
+        return problems.map(({ key, message }) => ({ key: ['tls', ...key], message }));
+      },
+      open: async (settings, parts) => SyslogWriter.open(syslogSettings.parse(settings), parts),
+      writeTimeoutMs: (settings) => syslogSettings.parse(settings).timeout + 5000,
+    };
+  },
   file: async () => {
     const { FileWriter } = await import('../writers/file.ts');
     const { fileProbe, fileProblems, fileSettings, ownFile } = await import('../writers/file-settings.ts');

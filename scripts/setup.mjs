@@ -3,7 +3,7 @@
 //   node scripts/setup.mjs --servers    … and the Debian packages that the system tests drive
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { npm } from './npm.mjs';
@@ -12,15 +12,25 @@ const NODE_MIN = [20, 19];
 const root = fileURLToPath(new URL('..', import.meta.url));
 const stampFile = join(root, 'node_modules', '.fondaco-setup');
 
-/** Debian packages that tests drive, each with a program that tells whether it is there, and what is skipped without it. */
+/** Debian packages that tests drive, each with a program or library that tells whether it is there, and what is skipped without it. */
 const SERVERS = [
   { package: 'iproute2', program: 'ip', for: 'tests that take a network away' },
   { package: 'openssl', program: 'openssl', for: 'the test that holds our certificates against another judge' },
+  { package: 'rsyslog', program: 'rsyslogd', for: 'tests of the syslog writer against rsyslog' },
+  { package: 'rsyslog-relp', library: 'rsyslog/imrelp.so', for: 'those over RELP' },
+  { package: 'rsyslog-openssl', library: 'rsyslog/lmnsd_ossl.so', for: 'those over TLS' },
 ];
+
+/** A Debian package that conflicts with one of those: not installed, but unpacked into a folder of ours, with what it needs. */
+const UNPACKED = { package: 'syslog-ng-core', program: 'usr/sbin/syslog-ng', for: 'tests of the syslog writer against syslog-ng' };
+const unpackedFolder = join(root, '.servers', 'syslog-ng');
 
 checkNode();
 installModules();
-if (process.argv.includes('--servers')) installServers();
+if (process.argv.includes('--servers')) {
+  installServers();
+  unpackServer();
+}
 
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
@@ -59,7 +69,7 @@ function matchesLock(lock) {
 }
 
 function installServers() {
-  const missing = SERVERS.filter((server) => !isOnPath(server.program));
+  const missing = SERVERS.filter(({ program, library }) => !(program === undefined ? isLibrary(library) : isOnPath(program)));
   if (missing.length === 0) return;
   const packages = missing.map((server) => server.package);
   const skipped = missing.map((server) => `${server.package} (for ${server.for})`).join(', ');
@@ -68,13 +78,64 @@ function installServers() {
     return say(`not root, tests that need it are skipped: ${skipped}. As root: apt-get install ${packages.join(' ')}`);
 
   say(`installing ${packages.join(', ')} (apt-get) …`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   try {
-    execFileSync('apt-get', ['update', '-qq'], { env, stdio: 'pipe' });
-    execFileSync('apt-get', ['install', '-qq', '-y', '--no-install-recommends', ...packages], { env, stdio: 'pipe' });
+    aptGet('update', '-qq');
+    withoutDaemons(() => aptGet('install', '-qq', '-y', '--no-install-recommends', ...packages));
   } catch (error) {
     say(`apt-get failed, tests that need it are skipped: ${skipped}.\n${String(error.stderr ?? error.message).trim()}`);
   }
+}
+
+/** Downloads what apt would install, and unpacks it; the machine itself stays as it is. */
+function unpackServer() {
+  if (existsSync(join(unpackedFolder, UNPACKED.program))) return;
+  const skipped = `${UNPACKED.package} (for ${UNPACKED.for})`;
+  if (!isOnPath('apt-get') || !isOnPath('dpkg-deb')) return say(`needs Debian's apt-get, tests that need it are skipped: ${skipped}`);
+  if (process.getuid?.() !== 0) return say(`not root, tests that need it are skipped: ${skipped}`);
+
+  say(`unpacking ${UNPACKED.package} into .servers (apt-get) …`);
+  const downloads = `${unpackedFolder}.debs`;
+  const unfinished = `${unpackedFolder}.unfinished`;
+  try {
+    for (const folder of [downloads, unfinished]) rmSync(folder, { recursive: true, force: true });
+    mkdirSync(join(downloads, 'partial'), { recursive: true });
+    aptGet('update', '-qq');
+    aptGet(
+      'install',
+      '-qq',
+      '-y',
+      '--no-install-recommends',
+      '--download-only',
+      '-o',
+      `Dir::Cache::archives=${downloads}`,
+      UNPACKED.package,
+    );
+    const packages = readdirSync(downloads).filter((name) => name.endsWith('.deb'));
+    for (const name of packages) execFileSync('dpkg-deb', ['-x', join(downloads, name), unfinished], { stdio: 'pipe' });
+    renameSync(unfinished, unpackedFolder);
+  } catch (error) {
+    say(`apt-get failed, tests that need it are skipped: ${skipped}.\n${String(error.stderr ?? error.message).trim()}`);
+  } finally {
+    for (const folder of [downloads, unfinished]) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** What apt installs meanwhile is not started: the tests run servers of their own. */
+function withoutDaemons(install) {
+  const policy = '/usr/sbin/policy-rc.d';
+  if (existsSync(policy)) return install();
+  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    install();
+  } finally {
+    rmSync(policy, { force: true });
+  }
+}
+
+/** A lock that somebody else holds is waited for. */
+function aptGet(...args) {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  execFileSync('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...args], { env, stdio: 'pipe' });
 }
 
 function isOnPath(program) {
@@ -87,6 +148,12 @@ function isOnPath(program) {
       return false;
     }
   });
+}
+
+/** Where Debian has it: /usr/lib/<architecture>-linux-gnu/<path>. */
+function isLibrary(path) {
+  const folders = existsSync('/usr/lib') ? readdirSync('/usr/lib').filter((name) => name.endsWith('-linux-gnu')) : [];
+  return folders.some((folder) => existsSync(join('/usr/lib', folder, path)));
 }
 
 function say(text) {

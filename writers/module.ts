@@ -1,5 +1,6 @@
 import type { WriterContext } from '../core/define-writer.ts';
 import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
+import type { Lane } from '../core/lane.ts';
 import type { Delivery, Writer } from '../core/writer.ts';
 import { loadWriter, type ModuleSettings } from './module-settings.ts';
 
@@ -30,6 +31,10 @@ export class ModuleWriter implements Writer {
 
   get resendWindow(): number | undefined {
     return this.#writer.resendWindow;
+  }
+
+  hasBroken(lane: Lane): boolean {
+    return this.#writer.hasBroken?.(lane) ?? false;
   }
 
   async write(batch: readonly Delivery[], signal: AbortSignal): Promise<void> {

@@ -11,7 +11,7 @@
 import { isExhausted } from '../../core/backoff.ts';
 import { Bell } from '../../core/bell.ts';
 import { FondacoError, isFondacoError } from '../../core/errors.ts';
-import { LANES, perLane } from '../../core/lane.ts';
+import { LANES, perLane, type Lane } from '../../core/lane.ts';
 import type { Delivery } from '../../core/writer.ts';
 import { BatchSize } from '../feed/batch-size.ts';
 import { eventOf, type DeadLetter, type LetterPlace } from './dead-letters.ts';
@@ -195,17 +195,17 @@ export class Replay {
     });
     if (!sent) return;
     this.#retry.attempted();
-    const failure = sent.failure ?? (await this.#unconfirmed(sentAt, signal));
+    const failure = sent.failure ?? (await this.#unconfirmed(step.lane, sentAt, signal));
     if (!failure) await this.#taken(step, signal);
     else if (!signal.aborted) await this.#failed(step, failure, signal);
   }
 
   /** Without acknowledgements a batch counts as taken when the connection has not broken for so long. */
-  async #unconfirmed(sentAt: number, signal: AbortSignal): Promise<FondacoError | undefined> {
+  async #unconfirmed(lane: Lane, sentAt: number, signal: AbortSignal): Promise<FondacoError | undefined> {
     const { clock, settings } = this.#feed;
     if ((settings.writer.resendWindow ?? 0) === 0) return undefined;
     await clock.sleep(CONFIRM_MS, signal);
-    if (!signal.aborted && this.#feed.brokenAt < sentAt) return undefined;
+    if (!signal.aborted && this.#feed.brokenAt < sentAt && !settings.writer.hasBroken?.(lane)) return undefined;
     return new FondacoError('UNAVAILABLE', 'the connection must hold after a batch without acknowledgement, got its end');
   }
 

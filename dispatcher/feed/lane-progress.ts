@@ -74,8 +74,13 @@ export class LaneProgress {
     this.#unconfirmed.add(move, this.#feed.clock.monotonic());
   }
 
-  /** Settles what may count as delivered by now. */
+  /** Settles what may count as delivered by now; nothing where the connection that took it has ended meanwhile: then that is sent again. */
   async confirm(signal: AbortSignal): Promise<void> {
+    if (!this.#unconfirmed.isEmpty && this.#feed.settings.writer.hasBroken?.(this.#lane)) {
+      this.#feed.brokenAt = this.#feed.clock.monotonic();
+      this.takeBack();
+      return;
+    }
     const moves = this.#unconfirmed.settleable(this.#feed.clock.monotonic());
     if (moves.length === 0) return;
     const { cursor } = this.row;

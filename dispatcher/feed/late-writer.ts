@@ -1,4 +1,5 @@
 import { asError, FondacoError, isFondacoError } from '../../core/errors.ts';
+import type { Lane } from '../../core/lane.ts';
 import type { Delivery, Writer } from '../../core/writer.ts';
 
 /**
@@ -19,6 +20,10 @@ export class LateWriter implements Writer {
   /** Of the writer behind it; nothing is sent before that is known. */
   get resendWindow(): number | undefined {
     return this.#opened?.resendWindow;
+  }
+
+  hasBroken(lane: Lane): boolean {
+    return this.#opened?.hasBroken?.(lane) ?? false;
   }
 
   async write(batch: readonly Delivery[], signal: AbortSignal): Promise<void> {

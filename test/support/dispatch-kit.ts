@@ -34,6 +34,8 @@ export function eventBytes(event: Record<string, unknown>): Uint8Array {
 export class ScriptedWriter implements Writer {
   /** See Writer.resendWindow; set through the kit's option. */
   resendWindow?: number;
+  /** Its connections have ended, and no write has found out. */
+  isBroken = false;
   /** Every batch that was sent, also those that failed. */
   readonly requests: { lane: Lane; messages: string[]; at: number; deliveries: readonly Delivery[] }[] = [];
   readonly taken: Delivery[] = [];
@@ -53,6 +55,10 @@ export class ScriptedWriter implements Writer {
   /** How many events each request held. */
   get sizes(): number[] {
     return this.requests.map(({ messages }) => messages.length);
+  }
+
+  hasBroken(): boolean {
+    return this.isBroken;
   }
 
   async write(batch: readonly Delivery[], signal: AbortSignal): Promise<void> {

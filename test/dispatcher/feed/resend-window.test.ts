@@ -70,6 +70,19 @@ describe('a writer without acknowledgements, with a resendWindow of 10 events', 
     expect((await kit.ledger()).isBalanced).to.equal(true);
   });
 
+  it('sends it again when the connection ended after the last write, though nothing more is written', async () => {
+    await record(6);
+    kit.writer().isBroken = true;
+    await kit.clock.advance(9_000);
+    kit.writer().answer = () => ((kit.writer().isBroken = false), undefined);
+    await kit.clock.advance(2_000);
+    expect(sent()).to.deep.equal([...range(1, 6), ...range(1, 6)]);
+    expect(await lane()).to.include({ delivered: 0, pending: 6 });
+    await kit.clock.advance(10_000);
+    expect(await lane()).to.include({ delivered: 6, pending: 0 });
+    expect((await kit.ledger()).isBalanced).to.equal(true);
+  });
+
   it('sends it again after a crash, too', async () => {
     await record(24);
     await kit.kill();
