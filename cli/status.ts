@@ -5,7 +5,7 @@ import { visible } from '../writers/console-line.ts';
 import { askProxy, type Api } from './api.ts';
 import { EXIT, ExitError } from './exit.ts';
 import { age, bytes, count, cut, paint, plural, print, printJson, screenColumns, screenRows, type Screen } from './text.ts';
-import { isTroubled, troubleLines, nextSteps, step, writerTable, type WriterView } from './writer-view.ts';
+import { isTroubled, lesserPromise, troubleLines, nextSteps, step, writerTable, type WriterView } from './writer-view.ts';
 
 export type StatusView = Omit<ProxyStatus, 'writers'> & { readonly writers: readonly WriterView[] };
 
@@ -91,9 +91,18 @@ export function statusScreen(status: StatusView, screen: Screen = {}): string {
   const { writers } = status;
   const head = headLines(status).map((line) => cut(line, columns));
   const table = writers.length === 0 ? 'no writers: events are kept, nothing is delivered' : writerTable(writers, columns);
-  const lines = [...head, '', ...table.split('\n')];
+  const lines = [...head, '', ...table.split('\n'), ...promiseLines(writers, columns)];
   const blocks = problemBlocks(status).map((block) => block.map((line) => cut(line, columns)));
   return [...lines, ...fitting(blocks, rows - lines.length - 1)].join('\n');
+}
+
+/** A line for all writers whose deliveries are worth less than at least once; none where there are none. */
+function promiseLines(writers: readonly WriterView[], columns: number): string[] {
+  const lesser = writers.flatMap((writer) => {
+    const promise = lesserPromise(writer);
+    return promise === undefined ? [] : [`${visible(writer.name)} ${promise}`];
+  });
+  return lesser.length === 0 ? [] : ['', cut(`delivered is: ${lesser.join('; ')}`, columns)];
 }
 
 function headLines(status: StatusView): string[] {

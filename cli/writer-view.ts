@@ -4,7 +4,13 @@ import type { FeedStatus } from '../dispatcher/feed/feed-status.ts';
 import { visible } from '../writers/console-line.ts';
 import { age, count, cut, paint, plural, table, type Style } from './text.ts';
 
-export type WriterView = Omit<FeedStatus, 'state' | 'deadBytes'> & { readonly state: string; readonly kind?: string };
+export type WriterView = Omit<FeedStatus, 'state' | 'deadBytes'> & {
+  readonly state: string;
+  readonly kind?: string;
+  readonly promise?: string;
+};
+
+const USUAL_PROMISE = 'at least once';
 
 const HEAD = ['writer', 'state', 'urgent', 'normal', 'oldest', 'dead', 'tries', 'next'];
 const STYLES: Readonly<Record<string, Style>> = { delivering: 'green', retrying: 'yellow', paused: 'yellow' };
@@ -45,6 +51,11 @@ function row(writer: WriterView): string[] {
     tries === 0 ? '-' : count(tries),
     isWaiting ? age(Math.max(0, Math.min(...waiting))) : '-',
   ];
+}
+
+/** What its deliveries are worth, where that is less than at least once; undefined where it is not. */
+export function lesserPromise({ promise }: WriterView): string | undefined {
+  return promise === undefined || promise === USUAL_PROMISE ? undefined : visible(promise);
 }
 
 /** What is to be said of a troubled writer: its last failure, and the answer if there was one. */

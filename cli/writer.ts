@@ -2,7 +2,7 @@ import { visible } from '../writers/console-line.ts';
 import { AnswerError, askProxy, type Api } from './api.ts';
 import { EXIT, ExitError } from './exit.ts';
 import { print, printJson, screenColumns } from './text.ts';
-import { isTroubled, troubleLines, nextSteps, step, writerTable, type WriterView } from './writer-view.ts';
+import { isTroubled, lesserPromise, troubleLines, nextSteps, step, writerTable, type WriterView } from './writer-view.ts';
 
 /** All writers, with what the troubled ones said last and what to do about it. */
 export async function listWriters(api: Api, isJson: boolean): Promise<void> {
@@ -14,7 +14,7 @@ export async function listWriters(api: Api, isJson: boolean): Promise<void> {
 /** The writers as a table, with what is wrong with each below it. */
 export function writerList(writers: readonly WriterView[], columns: number): string {
   if (writers.length === 0) return 'no writers: events are kept, nothing is delivered';
-  const kinds = writers.map(({ kind = '-' }) => visible(kind));
+  const kinds = writers.map((writer) => [visible(writer.kind ?? '-'), lesserPromise(writer)].filter(Boolean).join(', '));
   const lines = [writerTable(writers, columns - 2 - Math.max(...kinds.map(({ length }) => length), 4), kinds)];
   for (const writer of writers.filter(isTroubled)) {
     lines.push('', ...troubleLines(writer), ...nextSteps(writer).map((todo) => `  ${step(todo)}`));

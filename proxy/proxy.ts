@@ -107,6 +107,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
   const { dedup, urgent } = config;
   const types = config.catalogs.length === 0 ? undefined : new TypeRules(config.catalogs, { isClosed: config.unknownTypes === 'reject' });
   const writers = await Promise.all(config.writers.map(async (writer) => writerSettings(writer, config, parts)));
+  const promises = new Map(await Promise.all(config.writers.map(promiseOf)));
   const onProblem = (problem: Error): void => logger.error({ err: problem }, 'a writer failed at its end');
   const dispatch = await Dispatch.open(journal, { writers, dedup, urgent, types, budget: config.journal, clock, random, onProblem });
   const { dispatcher, feeds, backlog } = dispatch;
@@ -117,7 +118,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
   const bug = new AbortController();
   const stop = AbortSignal.any([signal, bug.signal]);
   const history = new History(journal, clock);
-  const identity = { site: config.site, node: hostname(), data: config.data };
+  const identity = { site: config.site, node: hostname(), data: config.data, promiseOf: (name: string) => promises.get(name) };
   const httpInput = new HttpInput({
     accept,
     journal: journal.id,
@@ -145,7 +146,11 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
       rejectionRoutes(dispatcher.rejected),
       catalogRoutes(types),
       streamRoutes({ history, journal, clock, stop }),
-      writerRoutes({ feeds, kindOf: (name) => config.writers.find((writer) => writer.name === name)?.kind ?? '' }),
+      writerRoutes({
+        feeds,
+        kindOf: (name) => config.writers.find((writer) => writer.name === name)?.kind ?? '',
+        promiseOf: identity.promiseOf,
+      }),
       deadLetterRoutes({ dispatcher, feeds }),
       deliveryRoutes(journal),
       verifyRoutes(journal),
@@ -180,6 +185,10 @@ async function writerSettings(config: WriterConfig, { directory }: ProxyConfig, 
   const writer = async (): Promise<Writer> =>
     kind.open(settings, { ...parts, directory, name, logger: parts.logger.child({ writer: name }) });
   return { name, writer, batch, retry, backlog, filter, notices, writeTimeoutMs: kind.writeTimeoutMs(settings) };
+}
+
+async function promiseOf({ name, kind, settings }: WriterConfig): Promise<[name: string, promise: string]> {
+  return [name, (await knownKind(kind)).promise?.(settings) ?? 'at least once'];
 }
 
 async function knownKind(name: string): Promise<NonNullable<Awaited<ReturnType<typeof writerKind>>>> {

@@ -44,10 +44,13 @@ export interface ProxyStatus {
   readonly inputs: readonly InputStatus[];
   readonly windows: { readonly open: number; readonly held: number };
   readonly journal: BacklogStatus;
-  readonly writers: readonly FeedStatus[];
+  readonly writers: readonly WriterStatus[];
   /** Writers that the config no longer has, with the dead letters that they have left. */
   readonly departed: readonly { readonly name: string; readonly dead: number }[];
 }
+
+/** `promise`: what a delivery is worth, in words: `at least once`, `best effort` … */
+export type WriterStatus = FeedStatus & { readonly promise?: string };
 
 /** `rejected`: of recorders, for a mistake; in the books. `refused`: sent back to a caller over HTTP, who was told; in no book. */
 export interface InputStatus {
@@ -67,6 +70,7 @@ export interface StatusSources {
   readonly dispatcher: Pick<Dispatcher, 'counts'>;
   readonly backlog: Pick<Backlog, 'status'>;
   readonly feeds: readonly Feed[];
+  readonly promiseOf?: (writer: string) => string | undefined;
   readonly isReady: () => boolean;
   /** What came over HTTP; the rest of what was accepted came over gRPC. */
   readonly httpInput: { readonly counts: { readonly accepted: number; readonly rejected: number } };
@@ -77,7 +81,7 @@ export interface StatusSources {
  * read last, because a full disk is when people ask.
  */
 export async function statusSource(sources: StatusSources): Promise<() => Promise<ProxyStatus>> {
-  const { site, node, data, version, clock, journal, dispatcher, backlog, feeds, isReady, httpInput } = sources;
+  const { site, node, data, version, clock, journal, dispatcher, backlog, feeds, promiseOf, isReady, httpInput } = sources;
   const startedAt = formatMs(clock.now());
   const started = clock.monotonic();
   const acceptedBefore = sum(dispatcher.counts.accepted);
@@ -125,12 +129,17 @@ export async function statusSource(sources: StatusSources): Promise<() => Promis
       ],
       windows,
       journal: backlog.status(),
-      writers: feeds.map((feed) => feed.status()),
+      writers: feeds.map((feed) => withPromise(feed.status(), promiseOf)),
       departed: writers
         .map(({ name, lanes }) => ({ name, dead: lanes.urgent.dead + lanes.normal.dead }))
         .filter(({ name, dead }) => dead > 0 && feeds.every(({ settings }) => settings.name !== name)),
     };
   };
+}
+
+function withPromise(status: FeedStatus, promiseOf: StatusSources['promiseOf']): WriterStatus {
+  const promise = promiseOf?.(status.name);
+  return promise === undefined ? status : { ...status, promise };
 }
 
 function sum(counts: PerLane<number>): number {

@@ -31,6 +31,8 @@ export interface WriterKind {
   readonly open: (settings: unknown, parts: OpenParts) => Promise<Writer>;
   /** How long one write may take before it is aborted, ms: longer than any limit of the writer's own. */
   readonly writeTimeoutMs: (settings: unknown) => number;
+  /** What a delivery is worth, in words; `at least once` unless told. */
+  readonly promise?: (settings: unknown) => string;
   /** A write takes at most so many events, whatever `batch` says; undefined: no such limit. */
   readonly eventsMax?: (settings: unknown) => number | undefined;
 }
@@ -55,7 +57,7 @@ const KINDS: Readonly<Record<string, () => Promise<WriterKind>>> = {
   },
   syslog: async () => {
     const { SyslogWriter } = await import('../writers/syslog/writer.ts');
-    const { syslogProblems, syslogSettings } = await import('../writers/syslog/settings.ts');
+    const { syslogProblems, syslogPromise, syslogSettings } = await import('../writers/syslog/settings.ts');
     const { tlsFileProblems } = await import('../writers/tls-files.ts');
     return {
       shape: syslogSettings.shape,
@@ -66,6 +68,7 @@ const KINDS: Readonly<Record<string, () => Promise<WriterKind>>> = {
         return problems.map(({ key, message }) => ({ key: ['tls', ...key], message }));
       },
       open: async (settings, parts) => SyslogWriter.open(syslogSettings.parse(settings), parts),
+      promise: (settings) => syslogPromise(syslogSettings.parse(settings)),
       writeTimeoutMs: (settings) => syslogSettings.parse(settings).timeout + 5000,
     };
   },

@@ -8,12 +8,14 @@ export interface WriterParts {
   readonly feeds: readonly Feed[];
   /** Its kind, by the config. */
   readonly kindOf: (writer: string) => string;
+  /** What its deliveries are worth, in words. */
+  readonly promiseOf?: ((writer: string) => string | undefined) | undefined;
 }
 
 /** GET /v1/writers; POST /v1/writers/{name}/pause and /resume: `{ "writer", "state", "isChanged", "note"? }`. */
-export function writerRoutes({ feeds, kindOf }: WriterParts): Routes {
+export function writerRoutes({ feeds, kindOf, promiseOf }: WriterParts): Routes {
   return (app) => {
-    app.get('/v1/writers', async () => ({ writers: feeds.map((feed) => describe(feed.status(), kindOf)) }));
+    app.get('/v1/writers', async () => ({ writers: feeds.map((feed) => describe(feed.status(), { kindOf, promiseOf })) }));
     app.post<{ Params: { name: string } }>('/v1/writers/:name/pause', async ({ params, body }) => {
       noBody(body);
       const feed = feedOf(feeds, params.name);
@@ -50,7 +52,8 @@ export function noBody(body: unknown): void {
   throw new HttpError(400, `body must be empty or {}, got ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`, { field: 'body' });
 }
 
-function describe(status: FeedStatus, kindOf: WriterParts['kindOf']): object {
+function describe(status: FeedStatus, { kindOf, promiseOf }: Pick<WriterParts, 'kindOf' | 'promiseOf'>): object {
   const { name, ...rest } = status;
-  return { name, kind: kindOf(name), ...rest };
+  const promise = promiseOf?.(name);
+  return { name, kind: kindOf(name), ...(promise !== undefined && { promise }), ...rest };
 }

@@ -139,6 +139,7 @@ export class SyslogServer {
 
 /** A message of RFC 3164 has its structured data behind its text, which servers know nothing of. */
 function eventOfLine({ pri, time, host, app, sd, msg }: Line): SyslogEvent {
+  // A message of RFC 3164, or what a broken connection has left of one.
   if (!sd.startsWith('[')) return fromSyslog(`<${pri}>Nov 22 08:00:00 ${host} ${app.replace(/:$/, '')}: ${msg.replace(/^ /, '')}`);
   const { elements } = parseElements(sd)!;
   return eventOfSyslog({ severity: Number(pri) % 8, timestamp: utc(time), elements, text: msg.replace(/^\uFEFF/, '') });

@@ -110,6 +110,12 @@ export function resolved(settings: SyslogSettings): Resolved {
   return { ...settings, host, port, resendWindow, relpWindow, keepAlive, connectTimeout };
 }
 
+/** What a delivery over the transport is worth, in words. */
+export function syslogPromise(settings: SyslogSettings): string {
+  if (settings.transport === 'udp') return 'best effort';
+  return settings.transport === 'relp' ? 'at least once' : `at least once within ${resolved(settings).resendWindow} events`;
+}
+
 /** `host`, `host:port`, `[::1]:port`, `::1`; undefined for anything else. */
 function parseAddress(address: string): { host: string; port?: number } | undefined {
   if (isIPv6(address)) return { host: address };
