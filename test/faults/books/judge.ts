@@ -41,9 +41,7 @@ export function judge(run: Run, ledger: Ledger): RunCost {
     cost.wrongCounts++;
     problems.push(problem);
   };
-  const notices = LANES.flatMap((lane) => run.history.lanes[lane]).filter(
-    ({ entry, event }) => entry.kind === 'made' && event.type === 'fondaco.Loss',
-  );
+  const notices = LANES.flatMap((lane) => run.history.lanes[lane]).filter(isLoss);
   const losses = notices.flatMap(({ event }) => event.attributes.losses as Loss[]);
   cost.lost += judgeSender(run, losses, wrong);
   let unnamed = 0;
@@ -51,12 +49,9 @@ export function judge(run: Run, ledger: Ledger): RunCost {
     cost.repeated += judgeNumbers(run, name, wrong);
     for (const lane of LANES) {
       const found = classify(run, name, lane, namedOf(losses, `${name}/${lane}`, wrong), wrong);
-      unnamed += found.unnamed;
       if (run.did.has('restored')) continue;
-      const columns = { ...ledger.writers.find((writer) => writer.name === name)!.lanes[lane] };
-      // A notice that was given up is announced nowhere: whether for its age or for want of room, the books alone tell.
-      const expired = Math.min(found.unnamed, columns.expired - found.columns.expired);
-      Object.assign(columns, { expired: columns.expired - expired, dropped: columns.dropped + expired });
+      const columns = ledger.writers.find((writer) => writer.name === name)!.lanes[lane];
+      unnamed += found.unnamed + giveUpTaken(found, columns);
       for (const [column, count] of Object.entries(found.columns)) {
         const off = Math.abs(columns[column as keyof LaneLedger] - count);
         cost.discrepancy += off;
@@ -149,6 +144,8 @@ interface Classified {
   readonly columns: Record<'accepted' | 'made' | 'delivered' | 'folded' | 'filtered' | 'dead' | 'expired' | 'dropped', number>;
   /** Loss notices that were given up: those are not announced. */
   unnamed: number;
+  /** Loss notices that were taken: some of them may have been given up all the same, before that was settled. */
+  takenNotices: number;
 }
 
 /** What became of each entry at a writer: it is in exactly one column. */
@@ -160,7 +157,7 @@ function classify(run: Run, name: WriterName, lane: Lane, named: readonly Named[
   const dead = places(rowsOf(run.storage, `dead:${name}/`).map(({ value }) => value as DeadLetter));
   const causes = new Map(named.map(({ at, cause }) => [at, cause]));
   const columns = { accepted: 0, made: 0, delivered: 0, folded: 0, filtered: 0, dead: 0, expired: 0, dropped: 0 };
-  let unnamed = 0;
+  let [unnamed, takenNotices] = [0, 0];
   for (const known of run.history.lanes[lane]) {
     const { entry } = known;
     const place = placeOf({ birth: entry.epoch.birth, position: entry.position });
@@ -169,8 +166,10 @@ function classify(run: Run, name: WriterName, lane: Lane, named: readonly Named[
     if (dead.has(place)) columns.dead++;
     else if (cause !== undefined) columns[cause === 'age' ? 'expired' : 'dropped']++;
     else if (entry.kind === 'folded') columns.folded++;
-    else if (taken.has(place)) columns.delivered++;
-    else if (known.event.type === 'fondaco.Loss' && entry.kind === 'made') {
+    else if (taken.has(place)) {
+      columns.delivered++;
+      if (isLoss(known)) takenNotices++;
+    } else if (isLoss(known)) {
       columns.dropped++;
       unnamed++;
     } else {
@@ -179,7 +178,22 @@ function classify(run: Run, name: WriterName, lane: Lane, named: readonly Named[
         wrong(`${name}: ${lane}/${entry.position} ${known.event.message} was neither taken, set aside nor named`);
     }
   }
-  return { columns, unnamed };
+  return { columns, unnamed, takenNotices };
+}
+
+/** Notices that are announced nowhere: whether they were given up for their age or for want of room, and which of those that were taken, the books alone tell. */
+function giveUpTaken({ columns, unnamed, takenNotices }: Classified, { expired, dropped }: LaneLedger): number {
+  const more = Math.min(Math.max(expired + dropped - columns.expired - columns.dropped, 0), takenNotices);
+  columns.delivered -= more;
+  columns.dropped += more;
+  const old = Math.min(unnamed + more, Math.max(expired - columns.expired, 0));
+  columns.dropped -= old;
+  columns.expired += old;
+  return more;
+}
+
+function isLoss({ entry, event }: Known): boolean {
+  return entry.kind === 'made' && event.type === 'fondaco.Loss';
 }
 
 function mayBeFiltered(name: WriterName, entry: Entry, { event }: Known): boolean {
