@@ -51,6 +51,18 @@ const failing = {
 };
 
 describe('status screen', () => {
+  it('says where a delivery is worth less than at least once, and so does the list of writers', () => {
+    const writers = [
+      writer('ops', { promise: 'at least once' }),
+      writer('old', { kind: 'syslog', promise: 'best effort' }),
+      writer('logs', { kind: 'syslog', promise: 'at least once within 1000 events' }),
+    ];
+    const screen = statusScreen(status({ writers }), TERMINAL);
+    assert.include(screen, '\n\ndelivered is: old best effort; logs at least once within 1000 events');
+    assert.notInclude(statusScreen(status({ writers: writers.slice(0, 1) })), 'delivered is');
+    assert.match(writerList(writers, 120), /old .* syslog, best effort\n/);
+  });
+
   it('says whose backlog keeps everybody waiting, and what is left of a writer that is gone', () => {
     const refusal = 'the backlog of writer ops has reached its bytesMax of 1048576';
     const told = status({ isReady: false, journal: { ...status().journal, refusal }, departed: [{ name: 'old', dead: 10 }] });
