@@ -288,6 +288,15 @@ describe('syslog writer', () => {
       assert.match((await failure(writer.write(batch, never))).message, /what it says is not RELP: "HTTP/);
     });
 
+    it('ends what is under way when it is closed', async () => {
+      await start('relp', { transport: 'relp' });
+      receiver.answer = ({ command }) => (command === 'open' ? '200 OK\ncommands=syslog' : undefined);
+      const failed = failure(writer.write(batch, never));
+      await until('it waits for answers', () => receiver.relpFrames.length === 6);
+      await writer.close();
+      assert.equal((await failed).code, 'UNAVAILABLE');
+    });
+
     it('is UNAVAILABLE without answers in time', async () => {
       await start('relp', { transport: 'relp', timeout: '200ms' });
       receiver.answer = ({ command }) => (command === 'open' ? '200 OK\ncommands=syslog' : undefined);
