@@ -13,11 +13,13 @@ interface Plan {
   readonly times: number;
   /** How long the slow subscriber takes for a batch. */
   readonly answerMs: number;
+  /** At once, in the flood: more than a row of batches holds. */
+  readonly critical: number;
 }
 
 const PLANS: Record<CampaignOrder['form'], Plan> = {
-  short: { backlog: 30_000, times: 3, answerMs: 60 },
-  long: { backlog: 1_000_000, times: 50, answerMs: 100 },
+  short: { backlog: 25_000, times: 3, answerMs: 60, critical: 4_000 },
+  long: { backlog: 1_000_000, times: 50, answerMs: 100, critical: 25_000 },
 };
 
 /** The batch in flight. */
@@ -67,11 +69,18 @@ async function fromSpool(site: LoadSite, source: LoadSource): Promise<FaultRow> 
   const { recorded } = await source.ask({ do: 'fill', count: 1, severity: 'critical' });
   await site.startProxy();
   await until('the urgent event arrives', () => site.ops.count('urgent') > 0, 60_000);
-  const before = site.ops.batches.findIndex(({ lane }) => lane === 'urgent');
+  await until('the normal lane moves', () => site.ops.count('normal') > 0, 60_000);
+  const { batches } = site.ops;
+  const before = batches.findIndex(({ lane }) => lane === 'urgent');
+  // Within one commit all are received at the same time; a recorder that sends others first has them in one before.
+  const isFirst = batches.find(({ lane }) => lane === 'normal')!.receivedAt >= batches[before]!.receivedAt;
   return {
     ...row(`a critical event behind ${count(recorded - 1)} in the spool, the proxy comes`, 1, recorded),
     measured: { 'normal batches before it': before },
-    missed: over('normal batches before the critical event', before, NORMAL_BEFORE_MAX),
+    missed: [
+      ...over('normal batches before the critical event', before, NORMAL_BEFORE_MAX),
+      ...(isFirst ? [] : ['the proxy to receive the critical event first, got others before it']),
+    ],
   };
 }
 
@@ -126,7 +135,8 @@ async function fromJournal(site: LoadSite, source: LoadSource, plan: Plan): Prom
 async function flood(site: LoadSite, source: LoadSource, plan: Plan): Promise<FaultRow> {
   const { ops } = site;
   const first = ops.batches.length;
-  await source.ask({ do: 'fill', count: plan.times * 500, severity: 'critical' });
+  const { critical } = plan;
+  await source.ask({ do: 'fill', count: critical, severity: 'critical' });
   const hasUrgent = async (): Promise<boolean> => (await site.proxy.status()).writers[0]!.lanes.urgent.pending > 0;
   await until('the urgent ones are delivered', async () => !(await hasUrgent()), LIMIT_MS);
   const last = ops.batches.length;
@@ -142,7 +152,7 @@ async function flood(site: LoadSite, source: LoadSource, plan: Plan): Promise<Fa
   await site.delivered(recorded);
   const books = await site.books(recorded);
   return {
-    fault: `${count(plan.times * 500)} critical events at once before the backlog, then all of it`,
+    fault: `${count(critical)} critical events at once before the backlog, then all of it`,
     injected: 1,
     ...books,
     measured: { 'urgent batches in a row, at most': longest, 'normal batches meanwhile': normal },
