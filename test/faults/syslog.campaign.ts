@@ -12,6 +12,7 @@ import { Site } from '../support/site.ts';
 import { nastyRow, NASTY_WAYS } from '../support/syslog-nasty.ts';
 import { judgeSyslog } from '../support/syslog-judge.ts';
 import { missingServer, SyslogServer } from '../support/syslog-server.ts';
+import { until } from '../support/until.ts';
 import type { Campaign, CampaignOrder, FaultRow } from './campaign.ts';
 
 const TRANSPORTS = ['relp', 'tcp', 'tls'] as const;
@@ -53,7 +54,8 @@ async function* restarts({ form, seed, progress }: CampaignOrder, parts: number)
       }
     })();
     for (let restart = 0; restart < RESTARTS[form]; restart++) {
-      await pause(200 + random() * 400);
+      await flows(server);
+      await pause(random() * 400);
       await server.stop(random() < 0.5 ? 'SIGTERM' : 'SIGKILL');
       await pause(random() * 200);
       await server.start();
@@ -80,6 +82,16 @@ async function* restarts({ form, seed, progress }: CampaignOrder, parts: number)
     await site.end();
     await server.stop('SIGKILL');
   }
+}
+
+/** Resolves when something more has come over each transport, so that a connection stands that can break. */
+async function flows(server: SyslogServer): Promise<void> {
+  const counts = (): number[] => TRANSPORTS.map((transport) => server.events.filter(({ writer }) => writer === transport).length);
+  const before = counts();
+  await until('something comes over each transport', async () => {
+    await pause(50);
+    return counts().every((count, i) => count > before[i]!);
+  });
 }
 
 /** A server with certificates, and a writer for each transport in the proxy's config. */

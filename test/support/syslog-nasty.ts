@@ -21,6 +21,9 @@ export interface NastyWay {
 }
 
 const PER_BATCH = 500;
+/** What fits into a socket's buffer by default: nothing but that may be dropped between two processes of one machine. */
+const PER_BATCH_UDP = 20;
+const ARRIVAL_MS = 30_000;
 
 const way = (
   name: string,
@@ -59,10 +62,14 @@ export async function sendOver({ name, product, port, settings }: NastyWay, even
   const writer = await SyslogWriter.open(syslogSettings.parse({ bytesMax: '256KiB', ...settings, ...tls, address }));
   try {
     const never = new AbortController().signal;
-    for (let from = 0; from < events.length; from += PER_BATCH) {
-      await writer.write(deliveries(events.slice(from, from + PER_BATCH), { first: from + 1 }), never);
+    const perBatch = port === 'udp' ? PER_BATCH_UDP : PER_BATCH;
+    const arrived = async (count: number): Promise<void> =>
+      until('they are written', () => server.count >= count, ARRIVAL_MS).catch(() => undefined);
+    for (let from = 0; from < events.length; from += perBatch) {
+      await writer.write(deliveries(events.slice(from, from + perBatch), { first: from + 1 }), never);
+      if (port === 'udp') await arrived(Math.min(from + perBatch, events.length));
     }
-    await until('all are written', () => server.count >= events.length, 30_000).catch(() => undefined);
+    await arrived(events.length);
     return server.events.sort((a, b) => a.seq - b.seq);
   } finally {
     await writer.close();

@@ -225,8 +225,10 @@ function rsyslogConf(folder: string, ports: Record<Port, number>, certificates: 
 
 function syslogNgConf(folder: string, ports: Record<Port, number>, certificates: ServerOptions['certificates']): string {
   const place = (name: Port): string => `ip("127.0.0.1") port(${ports[name]})`;
+  // By default ten, which the knocking of `start` may use up on a busy machine.
+  const many = 'max-connections(1000)';
   const tls = certificates
-    ? `syslog(${place('tls')} transport("tls") tls(ca-file("${certificates.ca}") cert-file("${certificates.server.cert}")` +
+    ? `syslog(${place('tls')} transport("tls") ${many} tls(ca-file("${certificates.ca}") cert-file("${certificates.server.cert}")` +
       ` key-file("${certificates.server.key}") peer-verify(required-trusted)));`
     : '';
   return [
@@ -234,9 +236,9 @@ function syslogNgConf(folder: string, ports: Record<Port, number>, certificates:
     'options { keep-hostname(yes); use-dns(no); log-msg-size(262144); stats-freq(0); threaded(yes); };',
     'source sent {',
     `  syslog(${place('udp')} transport("udp") so-rcvbuf(16777216));`,
-    `  syslog(${place('tcp')} transport("tcp"));`,
-    `  network(${place('lf')} transport("tcp") flags(syslog-protocol));`,
-    `  network(${place('rfc3164')} transport("tcp"));`,
+    `  syslog(${place('tcp')} transport("tcp") ${many});`,
+    `  network(${place('lf')} transport("tcp") flags(syslog-protocol) ${many});`,
+    `  network(${place('rfc3164')} transport("tcp") ${many});`,
     `  ${tls}`,
     '};',
     'destination written {',
