@@ -28,7 +28,7 @@ export type LoadCommand =
   /** Records at full speed until `stop`, and answers then. */
   | { readonly do: 'run' }
   | { readonly do: 'stop' }
-  /** Answers when everything, of earlier lives too, is settled. */
+  /** Answers when everything, of earlier lives too, is settled, or was dropped with notice. */
   | { readonly do: 'drain' }
   /** Records that many a second, in bursts a millisecond apart; answers with the event loop's delay meanwhile. */
   | { readonly do: 'pace'; readonly perSecond: number; readonly seconds: number }
@@ -86,7 +86,8 @@ async function carryOut(command: LoadCommand): Promise<Pick<LoadAnswer, 'delay' 
   if (command.do === 'fill') {
     await fill(command.count, command.severity);
     await until(() => status().ledger.queued === 0);
-  } else if (command.do === 'drain') await until(() => status().ledger.settled === n && status().older.lives === 0);
+  } else if (command.do === 'drain')
+    await until(() => status().ledger.settled + status().ledger.dropped === n && status().older.lives === 0);
   else if (command.do === 'memory') for (let i = 0; i < COLLECTIONS; i++) await pause(50).then(collect);
   return {};
 }

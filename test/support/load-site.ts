@@ -113,8 +113,11 @@ export class LoadSite {
     }
   }
 
-  /** Everything that was recorded held against what came, and the proxy's books, once nothing is pending any more. */
-  async books(recorded: number): Promise<LoadBooks> {
+  /**
+   * Everything that was recorded held against what came, and the proxy's books, once nothing is pending any more. `dropped`: by recorders, with
+   * notice: exactly these seqs are to be missing, and the books to have them as lost.
+   */
+  async books(recorded: number, dropped = 0): Promise<LoadBooks> {
     const { tally } = this.ops;
     let ledger = await this.proxy.ledger();
     const isDrained = async (): Promise<boolean> => {
@@ -122,13 +125,15 @@ export class LoadSite {
       return ledger.writers.every(({ lanes }) => LANES.every((lane) => lanes[lane].pending === 0));
     };
     await until('nothing is pending', isDrained, HOUR_MS);
-    let discrepancy = Math.abs(ledger.dedupDiscrepancy) + Math.abs(recorded - ledger.accepted.urgent - ledger.accepted.normal);
+    let discrepancy = Math.abs(ledger.dedupDiscrepancy) + Math.abs(recorded - dropped - ledger.accepted.urgent - ledger.accepted.normal);
+    discrepancy += Math.abs(ledger.lost - dropped);
     for (const { lanes } of ledger.writers) for (const lane of LANES) discrepancy += Math.abs(lanes[lane].discrepancy);
     return {
       events: recorded,
-      lost: Math.max(0, recorded - tally.events),
+      lost: Math.max(0, recorded - dropped - tally.events),
       repeated: tally.repeated,
-      wrongCounts: tally.missing + tally.unnumbered + Math.max(0, tally.events - recorded) + tally.own,
+      wrongCounts:
+        Math.abs(tally.missing - dropped) + tally.unnumbered + Math.max(0, tally.events - recorded) + (dropped > 0 ? 0 : tally.own),
       discrepancy,
     };
   }
