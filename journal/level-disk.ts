@@ -9,17 +9,24 @@
 import { mkdir } from 'node:fs/promises';
 import type { ClassicLevel } from 'classic-level';
 import { Level } from 'level';
+import { LANES, type PerLane } from '../core/lane.ts';
 import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
 import type { Disk, DiskOperation } from './disk.ts';
+import { readHeader } from './blob.ts';
+import { KeptFiles } from './kept-files.ts';
+import { blobKey, blobsEnd, positionOf, rowKey } from './keys.ts';
+import { decodeRecord } from './row-record.ts';
 import {
+  checkedEntries,
   commitOf,
   deepestText,
   droppedAtOpen,
-  entriesSetAside,
   holdsDatabase,
   isHeadless,
   isNoSpace,
+  nameEvidence,
   repairLevel,
+  tablesIn,
 } from './level-repair.ts';
 import { BLOB_KEY, unsafeTables } from './level-tables.ts';
 
@@ -56,27 +63,55 @@ export async function openLevelDisk(
       throw ours(error, `the store ${directory} must open`);
     }
   };
+  const files = await KeptFiles.link(directory);
   try {
     const db = await open();
-    if (evidence !== undefined) await putBack(db, evidence);
-    salvaged.push(...(await droppedAtOpen(directory)));
+    if (evidence !== undefined) await putBack(db, tablesIn(evidence));
+    const found = [...(await putBackDeleted(db, files)), ...(await droppedAtOpen(directory, files))];
+    const aside = found.length > 0 ? await nameEvidence(directory) : '';
+    const where = found.length > 0 && (await files.setAside(aside)) ? `; it is in ${aside}` : '';
+    salvaged.push(...found.map((text) => text + where));
     return new LevelDisk(db, salvaged);
   } catch (error) {
+    await files.giveBack();
     if (!isFondacoError(error, 'CORRUPT') || salvaged.length > 0) throw error;
     await repair();
     const db = await open();
-    if (evidence !== undefined) await putBack(db, evidence);
+    if (evidence !== undefined) await putBack(db, tablesIn(evidence));
     return new LevelDisk(db, salvaged);
+  } finally {
+    await files.drop();
   }
 }
 
 /** Puts back what can be read in tables that were set aside: blobs never change, and of a row the later commit counts. */
-async function putBack(db: ClassicLevel<Buffer, Buffer>, evidence: string): Promise<void> {
-  for (const { key, value } of entriesSetAside(evidence)) {
+async function putBack(db: ClassicLevel<Buffer, Buffer>, tables: readonly string[]): Promise<void> {
+  for (const { key, value } of checkedEntries(tables)) {
     const stored = await db.get(key);
     const isNewer = stored !== undefined && key[0] !== BLOB_KEY && commitOf(key, value) > commitOf(key, stored);
     if (stored === undefined || isNewer) await db.put(key, value);
   }
+}
+
+/**
+ * LevelDB deletes tables that its manifest does not name: what a compaction has replaced, and, where the manifest was cut short, the only
+ * ones. Entries at or above the tails that nothing else holds tell these from those.
+ */
+async function putBackDeleted(db: ClassicLevel<Buffer, Buffer>, files: KeptFiles): Promise<string[]> {
+  const tables = await files.deletedTables();
+  if (tables.length === 0) return [];
+  const lanes = rowKey('m:lanes');
+  const rows = [await db.get(lanes), ...[...checkedEntries(tables)].filter(({ key }) => key.equals(lanes)).map(({ value }) => value)];
+  const newest = rows.reduce((best, row) => (row && (!best || commitOf(lanes, row) > commitOf(lanes, best)) ? row : best), undefined);
+  const tails = newest && commitOf(lanes, newest) > 0 ? (decodeRecord(lanes, newest).value as PerLane<{ tail: number }>) : undefined;
+  for (const { key, value } of checkedEntries(tables)) {
+    if (key[0] !== BLOB_KEY || (await db.get(key)) !== undefined) continue;
+    const lane = LANES.find((each) => key.compare(blobsEnd(each)) < 0 && key.compare(blobKey(each, 0)) >= 0);
+    if (lane === undefined || positionOf(key) + (readHeader(key, value)?.count ?? 0) <= (tails?.[lane].tail ?? 0)) continue;
+    await putBack(db, tables);
+    return [`the manifest did not name ${tables.length} of the tables: what they held was put back`];
+  }
+  return [];
 }
 
 async function makeDirectory(directory: string): Promise<void> {

@@ -2,14 +2,16 @@
  * LevelDB's repair, guarded: what it had to give up (logs, manifests, tables with bad blocks) lies in `db/lost`, and is set aside as
  * `db.corrupt-<n>` beside the database, as evidence. Where even the repair fails, all of it is set aside, and the store begins empty.
  */
-import { mkdir, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { readdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { ClassicLevel } from 'classic-level';
 import { Level } from 'level';
 import { FondacoError } from '../core/errors.ts';
 import { readHeader } from './blob.ts';
+import type { KeptFiles } from './kept-files.ts';
 import { BLOB_KEY, soundEntries, type TableEntry } from './level-tables.ts';
+import { readRecords, writeRecords } from './log-records.ts';
 import { decodeRecord } from './row-record.ts';
 
 /** Sets of evidence kept; the oldest is given up beyond it. */
@@ -37,6 +39,7 @@ export async function repairLevel(directory: string, unsafe: readonly string[]):
   const lost = join(directory, 'lost');
   if (unsafe.length > 0) await mkdir(lost, { recursive: true });
   for (const name of unsafe) await rename(join(directory, name), join(lost, name));
+  await cleanLogs(directory, lost);
   const problem = await tryRepair(directory);
   if (problem !== undefined && isNoSpace(problem))
     throw new FondacoError('FULL', `the store ${directory} must be repairable, got ${problem}`);
@@ -44,6 +47,22 @@ export async function repairLevel(directory: string, unsafe: readonly string[]):
   await rename(problem === undefined ? lost : directory, evidence);
   if (problem === undefined) return { what: `the database was repaired; what was given up for that is in ${evidence}`, evidence };
   return { what: `the database could not be repaired (${problem}); it is in ${evidence}, and an empty one was begun`, evidence };
+}
+
+/**
+ * A repair does not look at the checksums of logs, and a commit under the number of another ends the process, with a failed assertion. So it
+ * gets logs of the records that are whole; what they were lies in `lost`.
+ */
+async function cleanLogs(directory: string, lost: string): Promise<void> {
+  for (const name of (await list(directory)).filter((each) => each.endsWith('.log'))) {
+    const path = join(directory, name);
+    const { records, isWhole } = readRecords(await readFile(path));
+    if (isWhole) continue;
+    await mkdir(lost, { recursive: true });
+    await writeFile(`${path}.clean`, writeRecords(records));
+    await rename(path, join(lost, `damaged-${name}`));
+    await rename(`${path}.clean`, path);
+  }
 }
 
 /** A repair rewrites the logs as tables, and gives a log up that it has no room to rewrite. */
@@ -76,10 +95,17 @@ export function deepestText(error: unknown): string {
   return deepest instanceof Error ? deepest.message : String(deepest);
 }
 
-/** What can still be read in tables that were set aside, by the checksums of blobs and rows. */
-export function* entriesSetAside(evidence: string): Generator<TableEntry> {
-  for (const name of readdirSync(evidence).filter((each) => each.endsWith('.ldb')))
-    for (const { key, value } of soundEntries(join(evidence, name)))
+/** The tables that were set aside. */
+export function tablesIn(evidence: string): string[] {
+  return readdirSync(evidence)
+    .filter((name) => name.endsWith('.ldb'))
+    .map((name) => join(evidence, name));
+}
+
+/** What can still be read in tables, by the checksums of blobs and rows. */
+export function* checkedEntries(tables: readonly string[]): Generator<TableEntry> {
+  for (const table of tables)
+    for (const { key, value } of soundEntries(table))
       if (key[0] === BLOB_KEY ? readHeader(key, value) : commitOf(key, value) > 0) yield { key: Buffer.from(key), value };
 }
 
@@ -93,16 +119,17 @@ export function commitOf(key: Buffer, record: Buffer): number {
   }
 }
 
-/** What LevelDB passed over silently when it read its log at the last opening: it says so only in its own log file. */
-export async function droppedAtOpen(directory: string): Promise<string[]> {
+/** What LevelDB passed over when it read its log at the last opening: it says so in its own log file, or not at all. */
+export async function droppedAtOpen(directory: string, files: KeptFiles): Promise<string[]> {
   const text = await readFile(join(directory, 'LOG'), 'utf8').catch(() => '');
   const dropped = [...text.matchAll(/(\d+\.log): dropping (\d+) bytes; (.*)/g)];
-  if (dropped.length === 0) return [];
-  const bytes = dropped.reduce((sum, [, , count]) => sum + Number(count), 0);
-  return [`${bytes} bytes of the log could not be read (${dropped[0]?.[3] ?? ''}): the commits in them are lost`];
+  const zeroed = await files.zeroed();
+  if (dropped.length === 0 && zeroed === 0) return [];
+  const bytes = dropped.reduce((sum, [, , count]) => sum + Number(count), zeroed);
+  return [`${bytes} bytes of the log could not be read (${dropped[0]?.[3] ?? 'zeros'}): the commits in them are lost`];
 }
 
-async function nameEvidence(directory: string): Promise<string> {
+export async function nameEvidence(directory: string): Promise<string> {
   const prefix = `${basename(directory)}.corrupt-`;
   const above = dirname(directory);
   const number = (name: string): number => Number(name.slice(prefix.length));

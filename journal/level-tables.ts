@@ -1,7 +1,7 @@
 /**
  * LevelDB trusts the structure of its tables: it verifies no checksum unless it is asked to, which cannot be done from here, and an offset
  * of a block that points outside of it is followed, and ends the process. So before a database is opened, the parts of its tables that
- * LevelDB follows blindly are checked, and the checksums of blocks with rows. Blobs are not: each has a checksum of its own.
+ * LevelDB follows blindly are checked, the order of its keys, and the checksums of blocks with rows. Blobs are not: each has a checksum of its own.
  *
  * A table (LevelDB's doc/table_format.md): blocks, index block, footer of 48 bytes { handle of the metaindex, handle of the index, padding,
  * magic u64 }. The index has an entry for each block: a key at or after its last, and its handle. A handle is two varints, offset and size; a
@@ -11,11 +11,13 @@
  * Our tables are not compressed, but those that LevelDB's repair makes are, and no option keeps it from that. One flipped bit of such a block
  * is none of a blob but of everything behind it: its checksum has to be right whatever is in it.
  */
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readHeader } from './blob.ts';
 import { maskedCrc32c } from './crc32c.ts';
 import { unsnappy } from './snappy.ts';
+import { walkBlocks } from './table-walk.ts';
 
 const FOOTER_BYTES = 48;
 const TRAILER_BYTES = 5;
@@ -25,8 +27,8 @@ const SNAPPY = 1;
 const UNPACKED_BYTES_MAX = 64 * 1024 * 1024;
 /** Sequence number and type, after each key. */
 const TAG_BYTES = 8;
-/** Of tables up to so much, blocks of blobs are read too: what is out of order there would only be a hole. */
-const DEEP_BYTES_MAX = 64 * 1024 * 1024;
+/** What is read for an entry's key, unless that is longer. */
+const KEY_WINDOW_BYTES = 256;
 /** The first byte of a blob's key (keys.ts). */
 export const BLOB_KEY = 0x65;
 const MAGIC = 0xdb4775248b80fb57n;
@@ -45,10 +47,9 @@ export interface BlockHandle {
 export async function unsafeTables(directory: string): Promise<string[]> {
   const names = await readdir(directory).catch(() => []); // what is no directory yet, or never, LevelDB will say
   const tables = names.filter((name) => /\.(ldb|sst)$/.test(name));
-  const isDeep = tables.reduce((sum, name) => sum + statSync(join(directory, name)).size, 0) <= DEEP_BYTES_MAX;
   const unsafe: string[] = [];
   for (const name of tables) {
-    if (!isSafe(join(directory, name), isDeep)) unsafe.push(name);
+    if (!isSafe(join(directory, name))) unsafe.push(name);
     await new Promise((resolve) => setImmediate(resolve)); // a table takes some hundred reads
   }
   return unsafe;
@@ -66,8 +67,9 @@ export function tableBlocks(file: string): BlockHandle[] {
 export function* soundEntries(file: string): Generator<TableEntry> {
   const fd = openSync(file, 'r');
   try {
-    const blocks = tryOr(() => readIndex(fd, fstatSync(fd).size).blocks, []);
-    for (const { handle } of blocks) yield* tryOr(() => readEntries(fd, handle), []);
+    const blocks = tryOr(() => readIndex(fd, fstatSync(fd).size).blocks.map(({ handle }) => handle), undefined);
+    const found = blocks ?? walkBlocks(readFileSync(file), (handle) => hasSoundChecksum(fd, handle));
+    for (const handle of found) yield* tryOr(() => readEntries(fd, handle), []);
   } finally {
     closeSync(fd);
   }
@@ -84,20 +86,37 @@ interface Block {
   readonly isOfBlobs: boolean;
 }
 
-function isSafe(file: string, isDeep: boolean): boolean {
+function isSafe(file: string): boolean {
   return withFile(file, (fd, size) => {
     if (size < FOOTER_BYTES || readAt(fd, size - 8, 8).readBigUInt64LE() !== MAGIC) return true;
     return tryOr(() => {
       const { blocks, meta } = readIndex(fd, size);
-      return (
-        hasSoundRestarts(fd, meta) &&
-        blocks.every(
-          ({ handle, isOfBlobs }) =>
-            hasSoundRestarts(fd, handle) && (isOfBlobs ? !isDeep || isSorted(fd, handle) : hasSoundChecksum(fd, handle)),
-        )
-      );
+      const areSound = blocks.every(({ handle, isOfBlobs }) => hasSoundRestarts(fd, handle) && (isOfBlobs || hasSoundChecksum(fd, handle)));
+      return areSound && hasSoundRestarts(fd, meta) && isInOrder(fd, blocks) && hasSoundEnd(fd, blocks);
     }, false);
   });
+}
+
+/**
+ * Newer versions of a key come first. Out of this order LevelDB brings back what was overwritten or deleted; and a compaction that meets it
+ * ends the process, with a failed assertion.
+ */
+function isInOrder(fd: number, blocks: readonly Block[]): boolean {
+  let before: TableKey | undefined;
+  for (const { handle } of blocks) {
+    for (const key of keysOf(fd, handle)) {
+      if ((key.tag & 0xffn) > 1n || (before && !isBefore(before, key))) return false;
+      before = key;
+    }
+  }
+  return true;
+}
+
+/** The last key of a table bounds it: where that is a blob's, its checksum says whether it is right. */
+function hasSoundEnd(fd: number, blocks: readonly Block[]): boolean {
+  const last = blocks.at(-1);
+  const entry = last?.isOfBlobs === true ? readEntries(fd, last.handle, true).at(-1) : undefined;
+  return entry === undefined || (entry.tag & 0xffn) === 0n || readHeader(entry.key, entry.value) !== undefined;
 }
 
 function withFile<T>(file: string, use: (fd: number, size: number) => T): T {
@@ -142,15 +161,40 @@ function hasSoundChecksum(fd: number, { offset, size }: BlockHandle): boolean {
   return bytes.readUInt32LE(size + 1) === maskedCrc32c(bytes.subarray(0, size + 1));
 }
 
-/** Newer versions of a key come first; out of this order LevelDB brings back what was overwritten or deleted. */
-function isSorted(fd: number, handle: BlockHandle): boolean {
-  const entries = tryOr(() => readEntries(fd, handle, true), undefined);
-  return entries?.every(({ key, tag }, i) => (tag & 0xffn) <= 1n && (i === 0 || isBefore(entries[i - 1]!, { key, tag }))) ?? false;
+interface TableKey {
+  readonly key: Buffer;
+  readonly tag: bigint;
 }
 
-function isBefore(a: { key: Buffer; tag: bigint }, b: { key: Buffer; tag: bigint }): boolean {
+function isBefore(a: TableKey, b: TableKey): boolean {
   const order = Buffer.compare(a.key, b.key);
   return order < 0 || (order === 0 && a.tag > b.tag);
+}
+
+/** The keys of a block. Values are not read: a journal may have gigabytes of them. */
+function keysOf(fd: number, handle: BlockHandle): TableKey[] {
+  if (typeAt(fd, handle) === SNAPPY) return readEntries(fd, handle, true);
+  const end = handle.size - 4 - 4 * readAt(fd, handle.offset + handle.size - 4, 4).readUInt32LE(0);
+  const keys: TableKey[] = [];
+  let last = Buffer.alloc(0);
+  for (let at = 0; at < end;) {
+    let window = readAt(fd, handle.offset + at, Math.min(KEY_WINDOW_BYTES, end - at));
+    const cursor = { at: 0 };
+    const [shared, unshared, length] = [varint(window, cursor), varint(window, cursor), varint(window, cursor)];
+    if (cursor.at + unshared > end - at) throw new RangeError('an entry must lie inside of its block');
+    if (cursor.at + unshared > window.length) window = readAt(fd, handle.offset + at, cursor.at + unshared);
+    last = joined(last, { shared, unshared: window.subarray(cursor.at, cursor.at + unshared) });
+    at += cursor.at + unshared + length;
+    if (at > end) throw new RangeError('an entry must lie inside of its block');
+    keys.push({ key: last.subarray(0, -TAG_BYTES), tag: last.readBigUInt64LE(last.length - TAG_BYTES) });
+  }
+  return keys;
+}
+
+/** A key, with its tag. */
+function joined(before: Buffer, { shared, unshared }: { shared: number; unshared: Buffer }): Buffer<ArrayBuffer> {
+  if (shared > before.length || shared + unshared.length < TAG_BYTES) throw new RangeError('an entry must have a key');
+  return Buffer.concat([before.subarray(0, shared), unshared]);
 }
 
 /** The entries of a block; keys without the 8 bytes that LevelDB appends to them, which are the tag. */
@@ -164,9 +208,8 @@ function readEntries(fd: number, handle: BlockHandle, withDeleted = false): (Tab
     const unshared = varint(bytes, cursor);
     const length = varint(bytes, cursor);
     const from = cursor.at + unshared;
-    if (shared > last.length || shared + unshared < TAG_BYTES || from + length > end)
-      throw new RangeError('an entry must lie inside of its block');
-    last = Buffer.concat([last.subarray(0, shared), bytes.subarray(cursor.at, from)]);
+    if (from + length > end) throw new RangeError('an entry must lie inside of its block');
+    last = joined(last, { shared, unshared: bytes.subarray(cursor.at, from) });
     cursor.at = from + length;
     const tag = last.readBigUInt64LE(last.length - TAG_BYTES);
     if (withDeleted || (tag & 0xffn) === 1n)
