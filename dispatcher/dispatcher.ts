@@ -14,6 +14,7 @@ import { SEVERITY_NUMBER, type Severity } from '../core/severity.ts';
 import type { TypeRules } from '../core/type-rules.ts';
 import { uuidText } from '../core/uuid.ts';
 import { Acceptance, batchReply } from './acceptance/acceptance.ts';
+import { newestSeqs } from './acceptance/newest-seqs.ts';
 import { LEDGER_ROW, zeroCounts, type Counts } from './ledger/counts.ts';
 import { FEED_PREFIX } from './feed/feed-row.ts';
 import { mend, mendedEvent, type Mended } from './ledger/mend.ts';
@@ -237,7 +238,12 @@ export class Dispatcher {
     const mended = this.#mended;
     if (!mended) return;
     this.#mended = undefined;
+    const behind = await this.#series.behind(await newestSeqs(this.journal));
     await this.journal.commit((draft) => {
+      for (const { series, last } of behind) {
+        series.last = Math.max(series.last, last);
+        this.#series.put(draft, series, this.#counts);
+      }
       for (const lane of LANES) draft.skip(lane, mended.heads[lane]);
       for (const key of mended.deletions) draft.delete(key);
       if (mended.unreported > 0) this.lose(draft, { kind: 'window', id: 'of a damaged store' }, 'corrupt', [1, mended.unreported]);

@@ -86,6 +86,16 @@ export class SeriesRows {
     draft.put(SERIES_PREFIX + series.id, () => ({ last: series.last }));
   }
 
+  /** Those of these series, with their last seqs, whose rows are behind. */
+  async behind(newest: ReadonlyMap<string, number>): Promise<{ series: Series; last: number }[]> {
+    const behind: { series: Series; last: number }[] = [];
+    for (const [id, last] of newest) {
+      const series = await this.find(id);
+      if (series.last < last) behind.push({ series, last });
+    }
+    return behind;
+  }
+
   reject(draft: Draft, series: Series, rejection: Rejection): void {
     series.rejections.push(rejection);
     draft.put(rejectionKey(series.id, rejection.seq), () => ({ reason: rejection.reason }));
