@@ -54,7 +54,7 @@ export class Intake {
     const seq = ++store.last;
     this.#tick();
     if (needsChunk) {
-      if (!this.#makeRoom(Math.max(room, CHUNK_BYTES))) {
+      if (!this.#makeRoom(Math.max(room, CHUNK_BYTES), store)) {
         store.lose({ first: seq, last: seq }, 'memory-full');
         memory.close();
         return undefined;
@@ -75,32 +75,24 @@ export class Intake {
     this.#tick();
   }
 
-  /** Memory has a limit: something gives way, by the policy. False if it is the new event. */
-  #makeRoom(bytes: number): boolean {
+  /** Memory has a limit: something gives way, by the policy, and no urgent event to a normal one. False if it is the new event. */
+  #makeRoom(bytes: number, store: SeriesStore): boolean {
     const { keeper, settings, reports } = this.#parts;
+    const isUrgent = store === this.#urgent;
+    const fits = (limit: number): boolean => keeper.memoryBytes + bytes <= limit;
     // Once full it drops until a quarter is free, so that the losses are few ranges and not every other event.
-    const limit = this.#isDropping ? (MEMORY_BYTES_MAX / 4) * 3 : MEMORY_BYTES_MAX;
-    if (keeper.memoryBytes + bytes <= limit) {
-      this.#isDropping = false;
-      return true;
-    }
+    if (fits((MEMORY_BYTES_MAX / 4) * 3)) this.#isDropping = false;
+    if (fits(MEMORY_BYTES_MAX) && (isUrgent || !this.#isDropping)) return true;
     const text = `memory must take at most ${MEMORY_BYTES_MAX} bytes, got more: ${settings.whenFull}, see status()`;
     reports.reportBurst(new FondacoError('FULL', text));
-    if (settings.whenFull === 'drop-oldest' && this.#dropOldest(bytes)) return true;
+    const full = (): boolean => !fits(MEMORY_BYTES_MAX);
+    if (settings.whenFull === 'drop-oldest') {
+      while (full() && this.#normal.giveUp('oldest'));
+      while (isUrgent && full() && this.#urgent.giveUp('oldest'));
+    } else while (isUrgent && full() && this.#normal.giveUp('newest'));
+    if (!full() && (isUrgent || settings.whenFull === 'drop-oldest')) return true;
     this.#isDropping = true;
     return false;
-  }
-
-  #dropOldest(bytes: number): boolean {
-    const { keeper } = this.#parts;
-    for (const store of [this.#normal, this.#urgent]) {
-      while (keeper.memoryBytes + bytes > MEMORY_BYTES_MAX) {
-        const dropped = store.memory.dropOldest(Math.max(store.window.sent, store.pinned));
-        if (!dropped) break;
-        store.lose(dropped, 'memory-full');
-      }
-    }
-    return keeper.memoryBytes + bytes <= MEMORY_BYTES_MAX;
   }
 
   /** What is recorded in one turn of the event loop is looked at together. */

@@ -66,7 +66,10 @@ export class Keeper {
     this.#lifeParts = { ...parts, events, onCommit: () => this.#ring() };
     this.own = newLife(parts.base ?? '', this.#lifeParts);
     this.#older = new OlderLives({ ...this.#lifeParts, base: parts.base, ownId: this.own.id, onDamage: parts.onDamage });
-    this.#room = new SpoolRoom({ ...parts, lives: () => this.#lives });
+    const giveUpQueued = (): void => {
+      while (this.own.stores.normal.giveUp('oldest', 'spool-full'));
+    };
+    this.#room = new SpoolRoom({ ...parts, lives: () => this.#lives, giveUpQueued });
     this.#spiller = new Spiller({ ...parts, own: this.own, life: this.#lifeParts, room: this.#room });
   }
 

@@ -181,10 +181,11 @@ export class Memory {
     if (gone > 0) this.#chunks.splice(0, gone);
   }
 
-  /** Gives up the oldest chunk that lies wholly after `after`: the seqs it held, or `undefined` if there is none beside the open one. */
-  dropOldest(after: number): { first: number; last: number } | undefined {
-    const index = this.#chunks.findIndex((chunk) => chunk.first > after);
-    if (index < 0) return undefined;
+  /** Gives up the oldest or the newest chunk that lies wholly after `after`: the seqs it held, or `undefined` if there is none. */
+  drop(which: 'oldest' | 'newest', after: number): { first: number; last: number } | undefined {
+    const oldest = this.#chunks.findIndex((chunk) => chunk.first > after);
+    if (oldest < 0) return undefined;
+    const index = which === 'oldest' ? oldest : this.#chunks.length - 1;
     const [chunk] = this.#chunks.splice(index, 1);
     this.#release(chunk!);
     return { first: chunk!.first, last: lastOf(chunk!) };

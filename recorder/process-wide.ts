@@ -63,8 +63,8 @@ export class ProcessRecorder {
     if (this.#active) return this.#active.event(type, severity, message, details);
     try {
       const fields = checkCall({ type, severity, message, details }, UNKNOWN, this.#clock.now());
-      if (this.#queue.length + this.#awaited < QUEUE_MAX) this.#queue.push(fields);
-      else this.#dropped++;
+      if (this.#queue.length + this.#awaited >= QUEUE_MAX && !this.#giveWay(fields)) this.#dropped++;
+      else this.#queue.push(fields);
     } catch (error) {
       // There is nobody yet to tell: reported and counted at open().
       const mistake = isFondacoError(error) ? error : new FondacoError('REJECTED', asError(error).message, { cause: error });
@@ -72,6 +72,16 @@ export class ProcessRecorder {
       else this.#dropped++;
     }
     return undefined;
+  }
+
+  /** The newest call that is less severe than this one is dropped for it. False if there is none. */
+  #giveWay({ severity }: EventFields): boolean {
+    let at = this.#queue.length - 1;
+    while (at >= 0 && this.#queue[at]!.severity >= severity) at--;
+    if (at < 0) return false;
+    this.#queue.splice(at, 1);
+    this.#dropped++;
+    return true;
   }
 
   /** See Recorder.record. Before open() it waits for that, and what it is given is copied now. */

@@ -219,6 +219,13 @@ export class SeriesStore implements OutgoingSeries {
     return count;
   }
 
+  /** Gives up some of what is in memory, and neither on its way nor being spilled. False if there is nothing. */
+  giveUp(which: 'oldest' | 'newest', cause: LossCause = 'memory-full'): boolean {
+    const dropped = this.memory.drop(which, Math.max(this.window.sent, this.pinned));
+    if (dropped) this.lose(dropped, cause);
+    return dropped !== undefined;
+  }
+
   /** Adds what is in memory only to the commit being built, lowest first, up to that many bytes. */
   spill(draft: Draft, bytesMax: number): Spill {
     const spool = this.spool!;

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Journal } from '../core/journal.ts';
-import { LANES, type PerLane } from '../core/lane.ts';
+import { LANES, perLane, type PerLane } from '../core/lane.ts';
 import { openLife } from './life-opening.ts';
 import { putLife, type Life, type LifeParts } from './life.ts';
 import type { Spill } from './series-store.ts';
@@ -43,6 +43,10 @@ export class Spiller {
 
   constructor(parts: SpillParts) {
     this.#parts = parts;
+  }
+
+  get #bytesOfLanes(): PerLane<number> {
+    return perLane((lane) => this.#parts.own.stores[lane].memory.bytes);
   }
 
   get memoryBytes(): number {
@@ -89,7 +93,7 @@ export class Spiller {
   /** `room`: in bytes; without it as much as the policy makes. Rejects as the life's opening and a commit do. */
   async spill(room?: number): Promise<void> {
     const { own, life } = this.#parts;
-    room = Math.min(room ?? (await this.#parts.room.make(this.memoryBytes)), COMMIT_BYTES_MAX);
+    room = Math.min(room ?? (await this.#parts.room.make(this.#bytesOfLanes)), COMMIT_BYTES_MAX);
     if (room === 0) return;
     const isWanted = this.#isWanted;
     this.#isWanted = false;

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { FondacoError } from '../core/errors.ts';
-import type { Lane } from '../core/lane.ts';
+import type { Lane, PerLane } from '../core/lane.ts';
 import { dropOldest, liveBytes, measure, reclaim, type Life } from './life.ts';
 
 /** Less than that is no room: a spill would be a commit for a handful of events. */
@@ -27,13 +27,16 @@ export interface RoomParts {
   readonly clock: Clock;
   /** All that are open, older ones first. */
   readonly lives: () => readonly Life[];
+  /** Gives up the normal events that wait in memory. */
+  readonly giveUpQueued: () => void;
   readonly onProblem: (problem: FondacoError) => void;
 }
 
 /**
  * The room that spools may take: `bytesMax` on disk, over all lives, and what the disk itself has. When there is none, the policy decides:
  * drop-oldest gives up the oldest, normal before urgent, older lives before the new one; drop-newest leaves new events in memory, until
- * that is full, too. Beyond the limit the disk may hold for a moment what LevelDB writes anew: its write buffer, and a compaction.
+ * that is full, too. Under either, urgent events take the room of normal ones, and are given up themselves only for urgent ones, when no
+ * normal event is left on disk or in memory that is not on its way. Beyond the limit the disk may hold for a moment what LevelDB writes anew: its write buffer, and a compaction.
  */
 export class SpoolRoom {
   readonly #parts: RoomParts;
@@ -61,18 +64,27 @@ export class SpoolRoom {
     return this.#closedUntil;
   }
 
-  /** Makes room for that many bytes, by the policy; returns how many may be spilled, 0 for none now. */
-  async make(bytes: number): Promise<number> {
-    const { clock, whenFull } = this.#parts;
+  /** Makes room for that many bytes of each lane, by the policy; returns how many may be spilled, 0 for none now. */
+  async make({ urgent, normal }: PerLane<number>): Promise<number> {
+    const { clock } = this.#parts;
+    const bytes = urgent + normal;
     if (clock.monotonic() - this.#measuredAt >= MEASURE_MS || !this.#fits(bytes)) await this.#measure();
     if (!this.#fits(bytes)) await this.#reclaim(1);
     if (!this.#fits(bytes)) {
       this.#tell();
-      if (whenFull === 'drop-oldest') await this.#dropOldest(bytes);
+      await this.#giveUp(urgent, bytes);
     } else if (this.#free >= this.#parts.bytesMax / 4) this.#isTold = false;
     const room = this.#fits(bytes) ? bytes : this.isLow || this.#free < ROOM_MIN ? 0 : this.#free;
     this.#closedUntil = room === 0 ? clock.monotonic() + RETRY_MS : Number.NEGATIVE_INFINITY;
     return room;
+  }
+
+  async #giveUp(urgent: number, bytes: number): Promise<void> {
+    if (this.#parts.whenFull === 'drop-oldest') await this.#dropOldest('normal', bytes);
+    else if (urgent > 0 && !this.#fits(urgent)) await this.#dropOldest('normal', urgent);
+    if (this.#parts.whenFull !== 'drop-oldest' || urgent === 0 || this.#fits(urgent)) return;
+    this.#parts.giveUpQueued();
+    await this.#dropOldest('urgent', urgent);
   }
 
   /** After a trim: compacts what is worth it. True if something was. */
@@ -101,18 +113,16 @@ export class SpoolRoom {
   }
 
   /** One share: what is on its way keeps its room until it is settled, and a disk that others fill does not get it all at once. */
-  async #dropOldest(bytes: number): Promise<void> {
+  async #dropOldest(lane: Lane, bytes: number): Promise<void> {
     // By what is kept, not by what the disk takes: that has, for a moment, the same twice while LevelDB compacts.
     const { bytesMax } = this.#parts;
     const share = this.isLow ? bytes : Math.max(this.#live + bytes - bytesMax, bytesMax * DROP_SHARE);
-    for (let isMore = true; isMore && this.#garbage < share;) isMore = await this.#dropOne();
+    for (let isMore = true; isMore && this.#garbage < share;) isMore = await this.#dropOne(lane);
     await this.#reclaim(1);
   }
 
-  async #dropOne(): Promise<boolean> {
-    for (const lane of ['normal', 'urgent'] satisfies Lane[]) {
-      for (const life of this.#parts.lives()) if (await dropOldest(life, lane)) return true;
-    }
+  async #dropOne(lane: Lane): Promise<boolean> {
+    for (const life of this.#parts.lives()) if (await dropOldest(life, lane)) return true;
     return false;
   }
 

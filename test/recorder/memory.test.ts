@@ -43,10 +43,12 @@ describe('recorder/memory', () => {
 
   it('gives up the oldest chunk and says which seqs that were', () => {
     const memory = filled(1, 2000, 100);
-    const dropped = memory.dropOldest(0)!;
+    const dropped = memory.drop('oldest', 0)!;
     assert.strictEqual(dropped.first, 1);
     assert.strictEqual(memory.firstAfter(0), dropped.last + 1);
-    assert.isAbove(memory.dropOldest(dropped.last + 5)!.first, dropped.last + 5);
+    assert.isAbove(memory.drop('oldest', dropped.last + 5)!.first, dropped.last + 5);
+    assert.strictEqual(memory.drop('newest', 0)!.last, 2000);
+    assert.isBelow(memory.last, 2000);
   });
 
   it('says since when the oldest unsettled event waits', () => {
