@@ -11,7 +11,7 @@ import type { Verdict } from './corruption/verdict.ts';
 
 const KIB = 1024;
 const IS_EVERY_BYTE = process.env.FONDACO_EVERY_BYTE === '1';
-const WRONG_SHOWN = 12;
+const WRONG_SHOWN = 3;
 
 interface Plan {
   readonly victim: VictimName;
@@ -26,22 +26,22 @@ const PLANS: readonly Plan[] = [
     victim: 'journal',
     name: "a proxy's store",
     bytesMin: 230 * KIB,
-    stride: { short: 16_411, long: Number(process.env.K ?? 151) },
-    multiples: { short: 4, long: 800 },
+    stride: { short: 16_411, long: 151 },
+    multiples: { short: 12, long: 800 },
   },
   {
     victim: 'spool log',
     name: 'a spool in its log',
     bytesMin: 250 * KIB,
-    stride: { short: 20_011, long: Number(process.env.K ?? 211) },
-    multiples: { short: 4, long: 400 },
+    stride: { short: 20_011, long: 211 },
+    multiples: { short: 8, long: 400 },
   },
   {
     victim: 'spool tables',
     name: 'a spool in tables',
     bytesMin: 250 * KIB,
-    stride: { short: 20_011, long: Number(process.env.K ?? 211) },
-    multiples: { short: 4, long: 400 },
+    stride: { short: 20_011, long: 211 },
+    multiples: { short: 8, long: 400 },
   },
   {
     victim: 'journal',

@@ -14,7 +14,7 @@ import type { Journal } from '../../../core/journal.ts';
 import { numbered, Sender } from '../../support/dispatch-kit.ts';
 import { fastClock } from '../../support/fast-clock.ts';
 import { until } from '../../support/until.ts';
-import { damagedCopy, nameOf, readStore, roleOf, type Damage, type StoreFiles } from './damage.ts';
+import { damagedCopy, readStore, roleOf, type Damage, type StoreFiles } from './damage.ts';
 import { layoutOf, mustSurvive, type BlobPlace } from './layout.ts';
 import { newVerdict, OPEN_MS, within, type Verdict, type Victim } from './verdict.ts';
 
@@ -284,5 +284,3 @@ export class JournalVictim implements Victim {
     if (!(await readLedger(site.journal)).isBalanced) verdict.discrepancy++;
   }
 }
-
-export { nameOf };

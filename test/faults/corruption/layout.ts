@@ -57,7 +57,8 @@ export function mustSurvive(
 ): boolean {
   return damages.every((damage) => {
     if (damage.file !== file) return true;
-    let [first, end] = reachOf(damage, sizes.get(file)!);
+    const [first, reach] = reachOf(damage, sizes.get(file)!);
+    let end = reach;
     if (roleOf(file) === 'log') end = damage.kind === 'cut' ? Infinity : Math.ceil(end / LOG_BLOCK_BYTES) * LOG_BLOCK_BYTES;
     else if (roleOf(file) !== 'table') return true;
     return to <= first || from >= end;

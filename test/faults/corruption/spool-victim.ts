@@ -154,7 +154,7 @@ export class SpoolVictim implements Victim {
     for (const [series, { lane, last, isSafe }] of this.#series) {
       const lost = model.lost.filter((loss) => loss.series === series);
       // Where not even the rows were left, the life's series are others: nothing of this one came, and its end is unknown.
-      const reach = damage && damage.lanes[lane].series === series ? damage.lanes[lane].last : 0;
+      const reach = damage?.lanes[lane].series === series ? damage.lanes[lane].last : 0;
       for (let seq = 1; seq <= last; seq++) {
         const isNamed = lost.some(({ range }) => range.first <= seq && seq <= range.last);
         const isHere = came.has(`${series}-${seq}`);
