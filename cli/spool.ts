@@ -5,7 +5,9 @@ import { decodeEvent } from '../core/event-codec.ts';
 import { LANES, perLane, type PerLane } from '../core/lane.ts';
 import { defaultDirectory } from '../recorder/options.ts';
 import { bytesOf, findLives, removeViews, StoppedLife, type Damage, type LifePlace } from '../recorder/stopped-life.ts';
+import { repairLife, type LifeRepair } from '../recorder/repair-life.ts';
 import { visible } from '../writers/console-line.ts';
+import { confirm } from './confirm.ts';
 import { EXIT, ExitError } from './exit.ts';
 import { inputLine } from './input-line.ts';
 import { openOut, type Out } from './export-out.ts';
@@ -61,6 +63,35 @@ export async function checkSpool(what: string | undefined, flags: { readonly spo
   if (flags.json === true) printJson({ isWhole, lives: checks });
   else if (checks.length === 0) print(nothingWaits(what ?? flags.spool));
   if (!isWhole) process.exitCode = EXIT.attention;
+}
+
+/** What a repair did. */
+interface LifeRepaired extends LifePlace, Partial<LifeRepair> {
+  readonly inUse?: string;
+  readonly problem?: string;
+}
+
+/**
+ * Puts stopped lives right where they are: what is damaged is set aside beside them as evidence, what is missing is declared lost with their
+ * next batch. Asks first. Exits 1 if one cannot be repaired. Rejects UNAVAILABLE if the only one is in use.
+ */
+export async function repairSpool(
+  what: string | undefined,
+  flags: { readonly spool?: string; readonly json?: boolean; readonly yes?: boolean },
+): Promise<void> {
+  const places = await placesOf(what, flags.spool);
+  const which = plural(places.length, 'stopped life', 'stopped lives');
+  const question = `This repairs ${which}: what cannot be read is given up, and set aside beside it as evidence.`;
+  if (places.length > 0 && flags.yes !== true && !(await confirm(question))) return;
+  const lives: LifeRepaired[] = [];
+  for (const place of places) {
+    const life = await repairOne(place, places.length === 1);
+    lives.push(life);
+    if (flags.json !== true) print(repairScreen(life));
+  }
+  if (flags.json === true) printJson({ lives });
+  else if (lives.length === 0) print(nothingWaits(what ?? flags.spool));
+  if (lives.some(({ problem }) => problem !== undefined)) process.exitCode = EXIT.attention;
 }
 
 /** Writes the events that wait as NDJSON, in the form that `fondaco record --file` takes. They stay in the spool. */
@@ -132,6 +163,24 @@ async function checkLife(place: LifePlace, isOnly: boolean): Promise<LifeCheck> 
   } finally {
     await life?.close();
   }
+}
+
+async function repairOne(place: LifePlace, isOnly: boolean): Promise<LifeRepaired> {
+  try {
+    return { ...place, ...(await repairLife(place)) };
+  } catch (error) {
+    if (!isFondacoError(error) || (isOnly && error.code === 'UNAVAILABLE')) throw error;
+    return { ...place, ...(error.code === 'UNAVAILABLE' ? { inUse: holderIn(error.text) } : { problem: error.text }) };
+  }
+}
+
+function repairScreen({ component, life, inUse, problem, done = [], events, lost }: LifeRepaired): string {
+  const name = `${visible(component)} ${life}`;
+  if (inUse !== undefined) return `${name}: in use, not repaired`;
+  if (problem !== undefined || !events || !lost) return `${name}: NOT REPAIRED\n  ${visible(problem ?? '')}`;
+  if (done.length === 0) return `${name}: there was nothing to repair`;
+  const sum = `${plural(events.urgent + events.normal, 'event')} can be sent, ${count(lost.urgent + lost.normal)} are declared lost`;
+  return [`${name}: repaired, ${sum}`, ...done.map((line) => `  ${visible(line)}`)].join('\n');
 }
 
 async function openOrPass(place: LifePlace, isOnly: boolean): Promise<StoppedLife | undefined> {

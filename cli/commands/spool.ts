@@ -27,6 +27,18 @@ export function addSpool(to: Command): void {
       await checkSpool(what, flags);
     },
   );
+  const repair = spool
+    .command('repair')
+    .description('put stopped lives right where they are, set the evidence aside, and declare lost what is missing')
+    .option('--json', 'as JSON')
+    .option('-y, --yes', 'do not ask');
+  withLives(repair);
+  withExamples(repair, 'fondaco spool repair --yes', 'fondaco spool repair 0199e0c4-4f3a-7cc1-9d0e-5a1f0c2b7e11').action(
+    async (what: string | undefined, flags: { spool?: string; json?: boolean; yes?: boolean }) => {
+      const { repairSpool } = await import('../spool.ts');
+      await repairSpool(what, flags);
+    },
+  );
   const out = spool
     .command('export')
     .description('write the events that wait as NDJSON, as fondaco record --file takes it; they stay in the spool')
