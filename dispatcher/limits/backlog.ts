@@ -204,10 +204,11 @@ export class Backlog {
     this.#paidAt = now;
     this.#payers = [];
     let rest = bytes;
+    const furthest = await this.#furthestBehind();
     for (const lane of ['normal', 'urgent'] as const) {
       if (rest <= 0) break;
       const to = await this.#journal.positionAfter(lane, rest);
-      const behind = this.#feeds.filter((feed) => feed.lanes[lane].cursor < to);
+      const behind = furthest.filter((feed) => feed.lanes[lane].cursor < to);
       const holder = behind.find(({ settings }) => settings.backlog.whenFull === 'refuse');
       if (holder) return holder.settings.name;
       for (const feed of behind) feed.lanes[lane].giveUp(to, 'budget');
@@ -217,6 +218,17 @@ export class Backlog {
     const havePaid = this.#payers.length === 0 && LANES.some((lane) => this.#floor(lane) > this.#journal.tail(lane));
     if (havePaid) this.#bell.ring(); // just now, since history was trimmed
     return undefined;
+  }
+
+  /** Those with at least half as much before them as the one that has most: one that is a little behind pays nothing for the others. */
+  async #furthestBehind(): Promise<Feed[]> {
+    const all: { feed: Feed; bytes: number }[] = [];
+    for (const feed of this.#feeds) {
+      const { urgent, normal } = await this.#behind(feed);
+      all.push({ feed, bytes: urgent + normal });
+    }
+    const most = Math.max(...all.map(({ bytes }) => bytes));
+    return all.filter(({ bytes }) => bytes * 2 >= most).map(({ feed }) => feed);
   }
 
   /** Then there is something to trim, and perhaps somebody waits for that room. */

@@ -267,6 +267,25 @@ describe('the limits of a backlog', () => {
       expect(losses('well').every(({ cause }) => cause === 'budget')).to.equal(true);
     });
 
+    it('takes nothing from a writer that is a little behind, while the urgent events of a dead one spend the budget', async () => {
+      await open({ bytesMax: 300 * KIB }, { dead: {}, slow: {} });
+      kit.writer('dead').answer = AWAY;
+      let release: (() => void) | undefined;
+      kit.writer('slow').answer = async ([first]) => {
+        if (first?.delivery.lane === 'normal') await new Promise<void>((resolve) => (release = resolve));
+        return undefined;
+      };
+      await record(10);
+      expect(await record(600, { severity: 'critical' })).to.equal(600);
+      await seconds(12);
+      expect((await laneOf('dead', 'urgent')).dropped).to.be.above(300);
+      release!();
+      await seconds(3);
+      expect((await laneOf('slow')).dropped).to.equal(0);
+      expect((await laneOf('slow', 'urgent')).dropped).to.equal(0);
+      expect(numbers('slow')).to.have.length(610);
+    });
+
     for (const severity of ['info', 'critical']) {
       it(`refuses nothing, however fast ${severity} events come, while a writer can still pay`, async () => {
         await open({ bytesMax: 500 * KIB }, { dead: {}, well: {} });
