@@ -5,8 +5,8 @@
  * - `clear` is neither synced nor atomic: it is used only below a tail that is already committed.
  * - Array batches and sublevel options halve the rate: chained batches, keys made by hand.
  * - A scan over cleared ranges crawls: every scan begins at a known key.
+ * - Opening renames a new CURRENT into place and does not sync the directory: that is done here, before anything is taken.
  */
-import { mkdir } from 'node:fs/promises';
 import type { ClassicLevel } from 'classic-level';
 import { Level } from 'level';
 import { LANES, type PerLane } from '../core/lane.ts';
@@ -18,6 +18,7 @@ import { blobKey, blobsEnd, positionOf, rowKey } from './keys.ts';
 import { decodeRecord } from './row-record.ts';
 import {
   checkedEntries,
+  clearUnborn,
   commitOf,
   deepestText,
   droppedAtOpen,
@@ -28,7 +29,9 @@ import {
   repairLevel,
   tablesIn,
 } from './level-repair.ts';
+import { tablesInUse } from './level-manifest.ts';
 import { BLOB_KEY, unsafeTables } from './level-tables.ts';
+import { makeDirectory, syncDirectory } from './make-directory.ts';
 
 /**
  * Opens or creates the database, repairing what is damaged (level-repair.ts). Rejects FULL, UNAVAILABLE (held by another process, or an I/O
@@ -46,9 +49,10 @@ export async function openLevelDisk(
     evidence = done.evidence;
   };
   try {
-    await makeDirectory(directory);
+    await makeStore(directory);
+    await clearUnborn(directory);
     const isThere = await holdsDatabase(directory);
-    if (isThere && (isDamaged || (await isHeadless(directory)) || (await unsafeTables(directory)).length > 0)) await repair();
+    if (isThere && (isDamaged || (await isHeadless(directory)) || (await hasUnsafe(directory)))) await repair();
   } catch (error) {
     throw ours(error, `the store ${directory} must open`);
   }
@@ -58,6 +62,7 @@ export async function openLevelDisk(
     const db = new Level<Buffer, Buffer>(directory, options) as unknown as ClassicLevel<Buffer, Buffer>;
     try {
       await db.open();
+      await syncDirectory(directory); // LevelDB has given CURRENT its name and not synced that
       return db;
     } catch (error) {
       throw ours(error, `the store ${directory} must open`);
@@ -114,15 +119,18 @@ async function putBackDeleted(db: ClassicLevel<Buffer, Buffer>, files: KeptFiles
   return [];
 }
 
-async function makeDirectory(directory: string): Promise<void> {
+async function hasUnsafe(directory: string): Promise<boolean> {
+  return (await unsafeTables(directory, await tablesInUse(directory))).length > 0;
+}
+
+async function makeStore(directory: string): Promise<void> {
   try {
-    await mkdir(directory); // not `recursive`: that takes a full disk for a missing parent
+    await makeDirectory(directory);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code !== 'EEXIST')
-      throw new FondacoError(isNoSpace(message) ? 'FULL' : 'UNAVAILABLE', `the store ${directory} must open, got ${message}`, {
-        cause: error,
-      });
+    const { message } = error as Error;
+    throw new FondacoError(isNoSpace(message) ? 'FULL' : 'UNAVAILABLE', `the store ${directory} must open, got ${message}`, {
+      cause: error,
+    });
   }
 }
 

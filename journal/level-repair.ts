@@ -19,9 +19,25 @@ const EVIDENCE_MAX = 5;
 /** For a new manifest, and what a table has beside its content. */
 const ROOM_BYTES = 1024 * 1024;
 
-/** True for a database whose CURRENT is gone: LevelDB would take it for none, begin an empty one and delete its tables. */
+/**
+ * True for a database whose CURRENT is gone: LevelDB would take it for none, begin an empty one and delete its tables. One that was being
+ * made when the power went has a manifest at most, and never held anything.
+ */
 export async function isHeadless(directory: string): Promise<boolean> {
-  return !(await list(directory)).includes('CURRENT') && (await holdsDatabase(directory));
+  const names = await list(directory);
+  return !names.includes('CURRENT') && names.some((name) => /\.(ldb|sst|log)$/.test(name));
+}
+
+/**
+ * Takes away a database that was only being made when the power went: its first opening ends with MANIFEST-000002, and before that LevelDB
+ * takes nothing. It has not synced MANIFEST-000001 then, so this may look like damage.
+ */
+export async function clearUnborn(directory: string): Promise<void> {
+  const current = await readFile(join(directory, 'CURRENT'), 'latin1').catch(() => '');
+  if (current !== 'MANIFEST-000001\n') return;
+  const names = (await list(directory)).filter((name) => /\.(ldb|sst|log)$/.test(name));
+  for (const name of names) if ((await stat(join(directory, name))).size > 0) return;
+  for (const name of [...names, 'CURRENT', 'MANIFEST-000001']) await rm(join(directory, name), { force: true });
 }
 
 /** True where there is anything of a database. */
@@ -126,7 +142,9 @@ export async function droppedAtOpen(directory: string, files: KeptFiles): Promis
   const zeroed = await files.zeroed();
   if (dropped.length === 0 && zeroed === 0) return [];
   const bytes = dropped.reduce((sum, [, , count]) => sum + Number(count), zeroed);
-  return [`${bytes} bytes of the log could not be read (${dropped[0]?.[3] ?? 'zeros'}): the commits in them are lost`];
+  return [
+    `${bytes} bytes of the log could not be read (${dropped[0]?.[3] ?? 'zeros'}): what they held is lost; after a power cut that is a commit that nobody was told of`,
+  ];
 }
 
 export async function nameEvidence(directory: string): Promise<string> {

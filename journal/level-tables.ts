@@ -16,6 +16,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readHeader } from './blob.ts';
 import { maskedCrc32c } from './crc32c.ts';
+import { varint } from './level-varint.ts';
 import { unsnappy } from './snappy.ts';
 import { walkBlocks } from './table-walk.ts';
 
@@ -41,12 +42,13 @@ export interface BlockHandle {
 }
 
 /**
- * Names of the tables of a closed database that LevelDB must not open. A file without an end is none of them: LevelDB sees that itself, and
- * a table that was being written when the disk was full, or the process killed, is like that and belongs to nothing.
+ * Names of the tables of a closed database that LevelDB must not open; of those that are in use, where that is known. A file without an end
+ * is none of them: LevelDB sees that itself, and a table that was being written when the disk was full, or the process killed, is like that
+ * and belongs to nothing. One that the power left may have an end and nothing before it: only the manifest tells that it belongs to nothing.
  */
-export async function unsafeTables(directory: string): Promise<string[]> {
+export async function unsafeTables(directory: string, inUse?: ReadonlySet<number>): Promise<string[]> {
   const names = await readdir(directory).catch(() => []); // what is no directory yet, or never, LevelDB will say
-  const tables = names.filter((name) => /\.(ldb|sst)$/.test(name));
+  const tables = names.filter((name) => /\.(ldb|sst)$/.test(name) && (inUse?.has(Number.parseInt(name, 10)) ?? true));
   const unsafe: string[] = [];
   for (const name of tables) {
     if (!isSafe(join(directory, name))) unsafe.push(name);
@@ -255,17 +257,6 @@ function checked(handle: BlockHandle, limit: number): BlockHandle {
 function handleAt(bytes: Buffer, cursor: { at: number }): BlockHandle {
   const offset = varint(bytes, cursor);
   return { offset, size: varint(bytes, cursor) };
-}
-
-/** Up to 2^49, which no file of ours reaches; RangeError beyond, and at the end of the bytes. */
-function varint(bytes: Buffer, cursor: { at: number }): number {
-  let value = 0;
-  for (let scale = 1; scale < 2 ** 49; scale *= 128) {
-    const byte = bytes.readUInt8(cursor.at++);
-    value += (byte & 0x7f) * scale;
-    if (byte < 0x80) return value;
-  }
-  throw new RangeError('a number must be below 2^49');
 }
 
 function readAt(fd: number, at: number, length: number): Buffer {

@@ -58,9 +58,12 @@ function tryWriteWithin(directory: string, parts: readonly Buffer[]): boolean {
 /** The directory appears with the file in it, in one step: nobody can adopt it before. */
 function writeBeside(directory: string, parts: readonly Buffer[]): void {
   const aside = join(dirname(directory), `.${basename(directory)}.tmp`);
-  mkdirSync(aside, { recursive: true });
+  const made = mkdirSync(aside, { recursive: true });
   writeSynced(join(aside, EXIT_FILE), parts);
   syncDirectory(aside);
+  // The component's directory may be new, too: its name, and of those above it that were made.
+  for (let above = dirname(dirname(aside)); made !== undefined && above.length >= dirname(made).length; above = dirname(above))
+    syncDirectory(above);
   renameSync(aside, directory);
   syncDirectory(dirname(directory));
 }

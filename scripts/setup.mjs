@@ -15,6 +15,7 @@ const stampFile = join(root, 'node_modules', '.fondaco-setup');
 /** Debian packages that tests drive, each with a program or library that tells whether it is there, and what is skipped without it. */
 const SERVERS = [
   { package: 'iproute2', program: 'ip', for: 'tests that take a network away' },
+  { package: 'strace', program: 'strace', for: 'the campaign that cuts the power' },
   { package: 'openssl', program: 'openssl', for: 'the test that holds our certificates against another judge' },
   { package: 'rsyslog', program: 'rsyslogd', for: 'tests of the syslog writer against rsyslog' },
   { package: 'rsyslog-relp', library: 'rsyslog/imrelp.so', for: 'those over RELP' },
