@@ -21,6 +21,7 @@ const DISK_MS = 500;
 /** From one loss notice to the next. */
 const NOTICE_MS = 1000 + TICKS_MS;
 
+const JUMPS_MS = [3_600_000, -3_600_000, 56 * 31_536_000_000, -56 * 31_536_000_000];
 const WEIGHTS = { event: 8, urgent: 3, again: 4, filtered: 2, bad: 1, away: 2, back: 3, kill: 1, disk: 1, wall: 1 } as const;
 const FAULTS = [
   'destination away',
@@ -136,7 +137,7 @@ class Run {
         return void this.#failDisk(n);
       default:
         this.#had(WALL);
-        this.clock.wall += [3_600_000, -3_600_000, 56 * 31_536_000_000, -56 * 31_536_000_000][n % 4]!;
+        this.clock.wall = Math.max(0, this.clock.wall + JUMPS_MS[n % 4]!); // no machine takes a time before 1970
     }
   }
 
