@@ -1,7 +1,6 @@
 // Runs the legs of the suite one after the other, each to its end, and closes with the line that CI reads: "N passed, N failed".
 //   node scripts/test.mjs           format, types, lint, fast tests, build, system tests (of the built program)
 //   node scripts/test.mjs --fast    … without the build and the system tests
-//   node scripts/test.mjs --long    only what takes minutes: the random kills in their full form
 // Test files run in parallel, one a core; each has its own folders and ports.
 // N counts mocha's tests over all legs; a leg that fails without naming a failed test (format, types, lint, a crash, a hang) counts as one failed.
 import { spawn } from 'node:child_process';
@@ -15,7 +14,7 @@ const counts = mkdtempSync(join(tmpdir(), 'fondaco-test-'));
 const MINUTE_MS = 60_000;
 const PARALLEL = ['--parallel', '--jobs', String(availableParallelism())];
 
-const legs = process.argv.includes('--long') ? longLegs() : usualLegs();
+const legs = usualLegs();
 
 const failedLegs = [];
 const total = { passed: 0, failed: 0 };
@@ -50,11 +49,6 @@ function usualLegs() {
       env: { FONDACO_TEST_PROGRAM: 'dist/cli/main.js' },
     },
   ];
-}
-
-function longLegs() {
-  const kills = mochaLeg('kills at random, full form', ['test/system/kills.test.ts'], 30 * MINUTE_MS);
-  return [{ ...kills, env: { FONDACO_LONG: '1' } }];
 }
 
 function mochaLeg(name, args, limitMs) {

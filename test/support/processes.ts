@@ -15,7 +15,7 @@ async function twoPorts(): Promise<[number, number]> {
   return [grpc, http];
 }
 
-const START_MS = 30_000;
+const START_MS = 90_000;
 const TSX = import.meta.resolve('tsx');
 
 export interface Run {
@@ -133,13 +133,15 @@ export class ProxyProcess {
     return this.#child;
   }
 
+  /** Resolves when it is ready; rejects if it ends before. */
   async start(options?: ProgramOptions): Promise<void> {
     const child = Child.program(['proxy', '--config', join(this.folder, 'fondaco.yaml')], options);
     this.#child = child;
     await until(
       'the proxy is ready',
       async () => {
-        if (child.process.exitCode !== null) throw new Error(`the proxy ended: ${child.stdout}${child.stderr}`);
+        if (child.process.exitCode !== null || child.process.signalCode !== null)
+          throw new Error(`the proxy ended: ${child.stdout}${child.stderr}`);
         return this.#isReady();
       },
       START_MS,

@@ -100,8 +100,8 @@ export class Site {
   }
 
   /** A process of ours that takes its order as JSON; killed at the end at the latest. */
-  child(file: string, order: object): Child {
-    const child = Child.script(file, [JSON.stringify(order)]);
+  child(file: string, order: object, env?: Record<string, string>): Child {
+    const child = Child.script(file, [JSON.stringify(order)], env);
     this.#children.push(child);
     return child;
   }

@@ -1,35 +1,38 @@
 /**
  * An agent that may be SIGKILLed at any moment: it records numbered events with `record()` and writes down, synced, which of them were tried
- * and which were confirmed, and at which level. Takes a `ConfirmingOrder` as JSON. Ends when everything, of earlier lives too, is settled.
+ * and which were confirmed, and at which level. Takes a `ConfirmingOrder` as JSON. Ends when it is told to stop and everything, of earlier
+ * lives too, is settled.
  */
-import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
-import { asError } from '../../core/errors.ts';
-import { Recorder } from '../../recorder/index.ts';
-import { numbered } from './numbered.ts';
-import { pause } from './pause.ts';
+import { closeSync, existsSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
+import { asError } from '../../../core/errors.ts';
+import { Recorder } from '../../../recorder/index.ts';
+import { numbered } from '../../support/numbered.ts';
+import { pause } from '../../support/pause.ts';
 
 export interface ConfirmingOrder {
   readonly component: string;
   readonly proxy: string;
   readonly directory: string;
-  /** Event numbers, both included. */
+  readonly durability: 'memory' | 'spool';
+  /** The number of its first event. */
   readonly first: number;
-  readonly last: number;
   readonly perBurst: number;
   readonly pauseMs: number;
   /** Where it writes down `tried <last number>` before a burst, and `confirmed <number> <id> <level>` after it. */
   readonly log: string;
+  /** It goes on until this file is there. */
+  readonly stop: string;
 }
 
 const order = JSON.parse(process.argv[2]!) as ConfirmingOrder;
-const { component, proxy, directory } = order;
+const { component, proxy, directory, durability } = order;
 const log = openSync(order.log, 'a');
-const recorder = await Recorder.open({ component, node: 'n1', proxy, spool: { directory }, onError: () => undefined });
+const recorder = await Recorder.open({ component, node: 'n1', proxy, durability, spool: { directory }, onError: () => undefined });
 let confirmed = '';
 let failed: Error | undefined;
 
-for (let n = order.first; n <= order.last;) {
-  const end = Math.min(n + order.perBurst - 1, order.last);
+for (let n = order.first; !existsSync(order.stop);) {
+  const end = n + order.perBurst - 1;
   writeSync(log, `tried ${end}\n`);
   for (; n <= end; n++) void confirm(n);
   await pause(order.pauseMs);

@@ -1,0 +1,4 @@
+import campaign from './kills.campaign.ts';
+import { shortForm } from './short-form.ts';
+
+shortForm(campaign);
