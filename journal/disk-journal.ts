@@ -88,10 +88,11 @@ export class DiskJournal implements Journal {
     try {
       await journal.#load();
     } catch (error) {
-      if (isFondacoError(error, 'FULL') && options.reserve?.isHeld) await options.reserve.give();
+      const isShort = isFondacoError(error, 'FULL');
+      if (isShort) await options.reserve?.give();
       else if (isFondacoError(error, 'CORRUPT')) journal.#isDamaged = true;
       else throw error;
-      await journal.#load();
+      await journal.#load(isShort);
     }
     journal.#state = 'open';
     await journal.#regain();
@@ -274,7 +275,7 @@ export class DiskJournal implements Journal {
         if (this.#state === 'closed') return;
         if (isShort) await this.#options.reserve?.give();
         this.#recent.clear();
-        await this.#load();
+        await this.#load(isShort);
         for (const hook of this.#hooks) await hook(this.epochs.at(-1)!);
         if (this.#state === 'reopening') this.#state = 'open';
         void this.#regain();
@@ -295,8 +296,8 @@ export class DiskJournal implements Journal {
   }
 
   /** Opens the disk, takes up what the store knows of itself, and commits the new epoch. */
-  async #load(): Promise<void> {
-    this.#disk = await this.#openDisk(this.#isDamaged);
+  async #load(isShort = false): Promise<void> {
+    this.#disk = await this.#openDisk(this.#isDamaged, isShort);
     this.#isDamaged = false;
     try {
       const { id, epochs, bounds, number, salvaged } = await beginEpoch(this.#disk, this.#options);

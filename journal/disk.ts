@@ -27,6 +27,7 @@ export interface DiskOperation {
 
 /**
  * Opens the same stored content again each time it is called. What is damaged is repaired as far as it can be, and what had to be given up
- * for that is set aside; `isDamaged` asks for that even where opening alone shows nothing. Rejects FULL or UNAVAILABLE.
+ * for that is set aside; `isDamaged` asks for that even where opening alone shows nothing. `isShort`: for want of room it had to be closed, or
+ * did not open. Rejects FULL or UNAVAILABLE.
  */
-export type OpenDisk = (isDamaged: boolean) => Promise<Disk>;
+export type OpenDisk = (isDamaged: boolean, isShort: boolean) => Promise<Disk>;

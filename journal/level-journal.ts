@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Journal } from '../core/journal.ts';
 import type { OpenDisk } from './disk.ts';
 import { DiskJournal, type JournalOptions } from './disk-journal.ts';
+import { calmLevels } from './level-calm.ts';
 import { openLevelDisk } from './level-disk.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { openReserve } from './reserve.ts';
@@ -25,7 +26,13 @@ export const LevelJournal = {
     const lock = await lockDirectory(directory, options.holder ?? `process ${process.pid}`);
     try {
       const { writeBufferBytes = WRITE_BUFFER_BYTES, reserveBytes = 0 } = options;
-      const openDisk: OpenDisk = (isDamaged) => openLevelDisk(join(directory, 'db'), { writeBufferBytes, isDamaged });
+      let isOwn = false;
+      const openDisk: OpenDisk = async (isDamaged, isShort) => {
+        if (isShort) await calmLevels(join(directory, 'db'), { isOwn });
+        const disk = await openLevelDisk(join(directory, 'db'), { writeBufferBytes, isDamaged });
+        isOwn = true;
+        return disk;
+      };
       const reserve = reserveBytes > 0 ? await openReserve(directory, reserveBytes) : undefined;
       const journal = await DiskJournal.open(openDisk, { ...options, ...(reserve && { reserve }) });
       await lock.putName();

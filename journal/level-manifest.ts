@@ -87,7 +87,7 @@ function apply(record: Buffer, tables: Set<number>): void {
   }
 }
 
-/** Up to 2^56, which is nothing to calculate with. */
-function sequence(record: Buffer, cursor: { at: number }): void {
+/** Passes over one: up to 2^56, which is nothing to calculate with. RangeError at the end of the bytes. */
+export function sequence(record: Buffer, cursor: { at: number }): void {
   while (record.readUInt8(cursor.at++) >= 0x80);
 }

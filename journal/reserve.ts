@@ -37,6 +37,7 @@ class FileReserve implements Reserve {
   }
 
   async look(): Promise<void> {
+    await rm(`${this.#file}.tmp`, { force: true }).catch(() => undefined); // of a life that was killed at it
     this.isHeld = await stat(this.#file).then(
       ({ size }) => size === this.#bytes,
       () => false,

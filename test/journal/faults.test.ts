@@ -189,7 +189,7 @@ describe('a journal on a disk that fails', () => {
   it('rejects, rather than hangs, when it cannot be opened at all', async () => {
     storage.openFailures = 1;
     assert.equal(await codeOf(open()), 'UNAVAILABLE');
-    nextWrites('failed');
+    nextWrites('failed', 'failed'); // what is short of room is tried once more, at rest
     assert.equal(await codeOf(open()), 'FULL');
   });
 

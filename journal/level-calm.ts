@@ -1,0 +1,136 @@
+/**
+ * Keeps LevelDB from compacting a database that has no room for it. A compaction needs as much free room as its tables have, up to 50 MiB and
+ * more; where it fails, LevelDB takes no write until it is reopened, and then begins with the same one. It begins one for four tables in
+ * level 0, or for a level that is beyond its size. So where the disk is full, what lies in the upper levels is noted in deeper ones, which
+ * have room for it: older content deeper, as ever, and no table is touched. When there is room again, LevelDB goes on from there.
+ *
+ * Layout of a manifest: level-manifest.ts.
+ */
+import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { asError, FondacoError } from '../core/errors.ts';
+import { sequence, tablesInUse } from './level-manifest.ts';
+import { isNoSpace } from './level-repair.ts';
+import { varint } from './level-varint.ts';
+import { readRecords, writeRecords } from './log-records.ts';
+import { syncDirectory } from './make-directory.ts';
+
+/** LevelDB's (db/dbformat.h, db/version_set.cc). */
+const LEVELS = 7;
+const LEVEL_0_TABLES_MAX = 4;
+const LEVEL_1_BYTES = 10 * 1024 * 1024;
+/** The topmost that takes what is sunk: level 1 is left empty, for what comes. */
+const TOP = 2;
+/** What opening adds to level 0, out of the log. */
+const FROM_LOG = 2;
+
+/** A table, as a manifest has it. */
+interface Table {
+  readonly level: number;
+  readonly number: number;
+  readonly size: number;
+  /** Its size and keys, as they are written. */
+  readonly bytes: Buffer;
+}
+
+/**
+ * Before a database without room is opened again. `isOwn`: it was open in this process, so that tables which its manifest does not name are
+ * of compactions that failed, and go. One whose manifest cannot be read is left as it is. Rejects FULL or UNAVAILABLE.
+ */
+export async function calmLevels(directory: string, { isOwn }: { isOwn: boolean }): Promise<void> {
+  try {
+    if (isOwn) await clearLeftovers(directory);
+    await sinkTables(directory);
+  } catch (error) {
+    if (error instanceof RangeError || (error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    const { message } = asError(error);
+    throw new FondacoError(isNoSpace(message) ? 'FULL' : 'UNAVAILABLE', `the store ${directory} must open, got ${message}`, {
+      cause: error,
+    });
+  }
+}
+
+async function clearLeftovers(directory: string): Promise<void> {
+  const inUse = await tablesInUse(directory);
+  for (const name of await readdir(directory)) {
+    const isLeft = /\.(ldb|sst)$/.test(name) ? inUse?.has(Number.parseInt(name, 10)) === false : name.endsWith('.dbtmp');
+    if (isLeft) await rm(join(directory, name), { force: true });
+  }
+}
+
+/** One record more in the manifest, which is written aside and renamed: all of it is done, or nothing. */
+async function sinkTables(directory: string): Promise<void> {
+  const current = (await readFile(join(directory, 'CURRENT'), 'latin1')).trim();
+  const { records, isWhole } = readRecords(await readFile(join(directory, current)));
+  const edit = isWhole ? sinkingEdit(records) : undefined;
+  if (!edit) return;
+  const making = join(directory, 'LEVELS.tmp');
+  const handle = await open(making, 'w');
+  try {
+    await handle.writeFile(writeRecords([...records, edit]));
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(making, join(directory, current));
+  await syncDirectory(directory);
+}
+
+/** What a manifest's records lack for a database that is at rest; nothing if it is, or cannot be. */
+export function sinkingEdit(records: readonly Buffer[]): Buffer | undefined {
+  const tables = new Map<string, Table>();
+  for (const record of records) apply(record, tables);
+  const levels = Array.from({ length: LEVELS }, (_, level) => [...tables.values()].filter((table) => table.level === level));
+  if (!isDue(levels)) return undefined;
+  const [fresh = [], ...deeper] = levels;
+  const held = deeper.filter((level) => level.length > 0).reverse();
+  const room = LEVELS - TOP - held.length;
+  if (room < 0) return undefined;
+  const oldest = fresh.sort((a, b) => a.number - b.number).slice(0, Math.min(room, Math.max(0, fresh.length - 1)));
+  const runs = [...held, ...oldest.map((table) => [table])];
+  const moves = runs.flatMap((run, i) => run.map((table) => ({ table, to: LEVELS - 1 - i }))).filter(({ table, to }) => table.level !== to);
+  return moves.length === 0 ? undefined : Buffer.concat(moves.map(({ table, to }) => move(table, to)));
+}
+
+/** Whether LevelDB would compact it when it is opened. */
+function isDue([fresh = [], ...deeper]: readonly (readonly Table[])[]): boolean {
+  const isOver = (level: readonly Table[], i: number): boolean => level.reduce((sum, { size }) => sum + size, 0) >= LEVEL_1_BYTES * 10 ** i;
+  return fresh.length + FROM_LOG >= LEVEL_0_TABLES_MAX || deeper.slice(0, -1).some(isOver);
+}
+
+function move({ level, number, bytes }: Table, to: number): Buffer {
+  return Buffer.concat([Buffer.from([6, level]), varintBytes(number), Buffer.from([7, to]), varintBytes(number), bytes]);
+}
+
+function varintBytes(value: number): Buffer {
+  const bytes: number[] = [];
+  for (; value >= 0x80; value = Math.floor(value / 0x80)) bytes.push((value % 0x80) | 0x80);
+  return Buffer.from([...bytes, value]);
+}
+
+function apply(record: Buffer, tables: Map<string, Table>): void {
+  const cursor = { at: 0 };
+  const number = (): number => varint(record, cursor);
+  const text = (): void => {
+    const length = number();
+    cursor.at += length;
+  };
+  while (cursor.at < record.length) {
+    const tag = number();
+    if (tag === 4) sequence(record, cursor);
+    else if (tag === 1) text();
+    else if (tag === 2 || tag === 3 || tag === 9) number();
+    else if (tag === 5) {
+      number();
+      text();
+    } else if (tag === 6) tables.delete(`${number()}/${number()}`);
+    else if (tag === 7) {
+      const place = { level: number(), number: number() };
+      const from = cursor.at;
+      const size = number();
+      text();
+      text();
+      tables.set(`${place.level}/${place.number}`, { ...place, size, bytes: Buffer.from(record.subarray(from, cursor.at)) });
+    } else throw new RangeError(`a change must be one that is known, got ${tag}`);
+  }
+}
