@@ -42,7 +42,21 @@ interface JournalCheck {
 }
 
 const READ_BYTES = 1024 * 1024;
-const ROWS = ['ledger', 'ages', 'series:', 'rejection:', 'rejected:', 'window:', 'feed:', 'dead:', 'loss:', 'replay:', 'delivery:'];
+const ROWS = [
+  'ledger',
+  'ages',
+  'series:',
+  'rejection:',
+  'rejected:',
+  'window:',
+  'feed:',
+  'dead:',
+  'loss:',
+  'replay:',
+  'delivery:',
+  'outage:',
+  'away:',
+];
 
 /** Reads every entry and every row. Exits 1 if anything is damaged or the books do not balance. Rejects UNAVAILABLE while a proxy has it. */
 export async function checkJournal(flags: JournalFlags): Promise<void> {

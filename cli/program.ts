@@ -7,6 +7,7 @@ import { addDoctor } from './commands/doctor.ts';
 import { addEvent } from './commands/event.ts';
 import { addJournal } from './commands/journal.ts';
 import { addLedger } from './commands/ledger.ts';
+import { addOutage } from './commands/outage.ts';
 import { addProxy } from './commands/proxy.ts';
 import { addRecord } from './commands/record.ts';
 import { addSpool } from './commands/spool.ts';
@@ -44,6 +45,7 @@ ${EXIT_HELP}`,
     addEvent,
     addWriter,
     addDeadLetter,
+    addOutage,
     addLedger,
     addAudit,
     addSpool,

@@ -19,7 +19,7 @@ import { LEDGER_ROW, zeroCounts, type Counts } from './ledger/counts.ts';
 import { FEED_PREFIX } from './feed/feed-row.ts';
 import { mend, mendedEvent, type Mended } from './ledger/mend.ts';
 import { Dedup, WINDOW_PREFIX, type DedupOptions } from './acceptance/dedup.ts';
-import { LOSS_PREFIX, Losses, type LossOrigin } from './ledger/losses.ts';
+import { LOSS_PREFIX, Losses, portionsOf, type Loss, type LossOrigin } from './ledger/losses.ts';
 import { OWN_TYPES, OwnSeries, type OwnEvent } from './own-events.ts';
 import { RejectedEvents } from './acceptance/rejected-events.ts';
 import { Room, THROTTLE_MS } from './limits/room.ts';
@@ -288,11 +288,25 @@ export class Dispatcher {
   }
 
   #announce(draft: Draft): void {
-    for (const losses of this.#losses.take(draft)) {
+    this.#tell(draft, this.#losses.take(draft));
+  }
+
+  /** Tells one writer, in the commit, of losses that it has given up the notices of. */
+  tell(draft: Draft, losses: readonly Loss[], writer: string): void {
+    this.#tell(draft, portionsOf(losses), { writer });
+  }
+
+  #tell(draft: Draft, portions: readonly (readonly Loss[])[], to: { readonly writer?: string } = {}): void {
+    for (const losses of portions) {
       const count = losses.reduce((sum, loss) => sum + loss.count, 0);
       const message = `${count} ${count === 1 ? 'event is' : 'events are'} missing: ${[...new Set(losses.map((loss) => loss.cause))].join(', ')}`;
       this.#counts.notices++;
-      this.record(draft, 'urgent', { type: OWN_TYPES.loss, severity: 'error', message, attributes: { count, losses } });
+      this.record(draft, 'urgent', {
+        type: OWN_TYPES.loss,
+        severity: 'error',
+        message,
+        attributes: { ...to, count, losses },
+      });
     }
   }
 

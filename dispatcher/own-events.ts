@@ -10,8 +10,13 @@ import { timestampOf } from '../core/time.ts';
 import { uuidV7Bytes } from '../core/uuid.ts';
 
 export const OWN_TYPES = {
-  /** Something is missing: attributes `losses` says where, which range, how many, why. Goes to every writer, past its filter. */
+  /**
+   * Something is missing: attributes `losses` says where, which range, how many, why. Goes to every writer, past its filter; with `writer` to
+   * this one alone, which gave up earlier notices of it.
+   */
   loss: 'fondaco.Loss',
+  /** To the writer that is back after more than a minute: how long it was away, and what waits. Attributes: KeptOutage in feed/outage-rows.ts. */
+  outage: 'fondaco.Outage',
   /** A destination refuses us, or there is no room for another dead letter; everything is kept. Attributes: writer, status, answer. */
   writerRefused: 'fondaco.WriterRefused',
   /** It takes events again: the first were delivered after a refusal, or after someone resumed it. Attributes: writer. */
@@ -76,9 +81,14 @@ export class OwnSeries {
   }
 }
 
-/** True for a loss notice of this proxy. */
-export function isNotice(event: DecodedEvent, entry: Entry): boolean {
-  return entry.kind === 'made' && event.type === OWN_TYPES.loss;
+/** True for what tells a writer of its losses: a loss notice of this proxy, or the end of an outage. */
+export function isTelling({ type, summarizes }: DecodedEvent, { kind }: Entry): boolean {
+  return kind === 'made' && summarizes === undefined && (type === OWN_TYPES.loss || type === OWN_TYPES.outage);
+}
+
+/** Of what tells a writer of its losses: the one that it is for; undefined where it is for all. */
+export function addresseeOf({ attributesText }: DecodedEvent): string | undefined {
+  return /^\{"writer":"([a-z0-9-]+)"/.exec(attributesText)?.[1];
 }
 
 /** True for what a proxy says itself, this one or one further down; summaries of agents' events are theirs. */

@@ -29,6 +29,7 @@ import { deadLetterRoutes } from './http/dead-letter-routes.ts';
 import { deliveryRoutes } from './http/delivery-routes.ts';
 import { eventRoutes } from './http/event-routes.ts';
 import { historyRoutes } from './http/history-routes.ts';
+import { outageRoutes } from './http/outage-routes.ts';
 import { rejectionRoutes } from './http/rejection-routes.ts';
 import { HttpSurface } from './http/server.ts';
 import { statusRoutes } from './http/status-routes.ts';
@@ -153,6 +154,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
       }),
       deadLetterRoutes({ dispatcher, feeds }),
       deliveryRoutes(journal),
+      outageRoutes({ journal, clock }),
       verifyRoutes(journal),
     ],
     onProblem: (problem) => logger.error({ err: problem }, 'a request failed'),

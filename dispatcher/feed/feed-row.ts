@@ -4,7 +4,9 @@ import { perLane, type Lane, type PerLane } from '../../core/lane.ts';
 import { formatMs } from '../../core/time.ts';
 import { uuidV7 } from '../../core/uuid.ts';
 import type { Counts } from '../ledger/counts.ts';
+import type { Loss } from '../ledger/losses.ts';
 import type { Filter } from './filter.ts';
+import type { OpenOutage } from './outage.ts';
 
 export const FEED_PREFIX = 'feed:';
 
@@ -22,6 +24,12 @@ export interface FeedRow {
   /** Lone rejections in a row, without a success between. */
   loneRejections: number;
   lastError?: FeedError;
+  /** From the first attempt that failed until something is delivered. */
+  outage?: OpenOutage;
+  /** How many outages were told. */
+  outages?: number;
+  /** What loss notices said that this writer has given up: told when it is back. */
+  untold?: Loss[];
   lanes: PerLane<FeedLane>;
 }
 

@@ -19,6 +19,7 @@ import { isSameFilter } from './filter.ts';
 import { LaneFeed } from './lane-feed.ts';
 import { LaneOrder } from './lane-order.ts';
 import { Mutex } from '../../core/mutex.ts';
+import { Outage } from './outage.ts';
 import { OWN_TYPES } from '../own-events.ts';
 import { Replay } from '../dead-letters/replay.ts';
 
@@ -34,6 +35,7 @@ export class Feed {
   readonly lanes: PerLane<LaneFeed>;
   readonly order: LaneOrder;
   readonly replay: Replay;
+  readonly outage: Outage;
   /** See dead-letters/purge.ts: at most one at a time, and none while a replay is under way. */
   isPurging = false;
   /** When the connection broke last, on the monotonic clock: what was sent just before it may be lost, where nothing is acknowledged. */
@@ -52,6 +54,7 @@ export class Feed {
     this.lanes = perLane((lane) => new LaneFeed(this, lane));
     this.order = new LaneOrder(dispatcher.clock, this.lanes);
     this.replay = new Replay(this);
+    this.outage = new Outage(this);
   }
 
   /** Takes up the writer's row, or makes it: a destination seen for the first time gets what comes from now on. */
@@ -73,7 +76,7 @@ export class Feed {
     const endListening = this.dispatcher.journal.onCommit(ring);
     signal.addEventListener('abort', stop, { once: true });
     try {
-      await Promise.all([...LANES.map((lane) => this.lanes[lane].run(signal)), this.replay.run(signal)]);
+      await Promise.all([...LANES.map((lane) => this.lanes[lane].run(signal)), this.replay.run(signal), this.outage.run(signal)]);
     } finally {
       endListening();
     }
@@ -123,6 +126,7 @@ export class Feed {
   /** Wakes both lanes to look again. */
   ring(): void {
     for (const lane of LANES) this.lanes[lane].bell.ring();
+    this.outage.ring();
   }
 
   /** Commits a change of the row; waits out a reopening of the journal. False: `change` found that it no longer applies. */
@@ -221,6 +225,7 @@ export class Feed {
 
   async #reload(): Promise<void> {
     await this.replay.load();
+    await this.outage.load();
     for (const lane of LANES) this.lanes[lane].reload();
   }
 

@@ -3,28 +3,39 @@ import type { DecodedEvent } from '../../core/event-codec.ts';
 import type { Entry } from '../../core/journal.ts';
 import type { FeedLane } from './feed-row.ts';
 import type { Feed } from './feed.ts';
+import type { FeedSettings } from './feed-settings.ts';
 import { compileFilter } from './filter.ts';
 import type { LaneReader, Step } from './lane-reader.ts';
-import { isNotice } from '../own-events.ts';
+import { addresseeOf, isTelling } from '../own-events.ts';
+
+type Wants = (event: DecodedEvent, entry: Entry) => boolean;
+
+/** Whether a writer gets an entry that is not folded: by its filter; what tells of losses in any case, unless it is for another writer. */
+export function wantedBy({ name, filter, notices }: Pick<FeedSettings, 'name' | 'filter' | 'notices'>): Wants {
+  const passes = compileFilter(filter);
+  return (event, entry) => {
+    if (!isTelling(event, entry)) return passes(event);
+    return (addresseeOf(event) ?? name) === name && (notices || passes(event));
+  };
+}
 
 /** Cuts what a lane reads by its writer's filter and limits. */
 export class LaneCut {
   readonly #feed: Feed;
   readonly #reader: LaneReader;
-  readonly #wantsNow: (event: DecodedEvent) => boolean;
+  readonly #wantsNow: Wants;
 
   constructor(feed: Feed, reader: LaneReader) {
     this.#feed = feed;
     this.#reader = reader;
-    this.#wantsNow = compileFilter(feed.settings.filter);
+    this.#wantsNow = wantedBy(feed.settings);
   }
 
   /** The next step from a lane's cursor on; undefined if there is none, or after a while where the journal is being reopened. */
   async next(from: FeedLane, eventsMax: number, signal: AbortSignal): Promise<Step | undefined> {
     const { settings, clock } = this.#feed;
     const { before } = from;
-    const wantsBy = before ? compileFilter(before.filter) : this.#wantsNow;
-    const wants = (event: DecodedEvent, entry: Entry): boolean => (isNotice(event, entry) && settings.notices) || wantsBy(event);
+    const wants = before ? wantedBy({ ...settings, filter: before.filter }) : this.#wantsNow;
     const limits = { eventsMax: before ? Math.min(eventsMax, before.deliveries) : eventsMax, bytesMax: settings.batch.bytesMax };
     try {
       return await this.#reader.next(from, wants, limits);

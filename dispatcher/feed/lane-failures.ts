@@ -95,6 +95,8 @@ export class LaneFailures {
 
   #wait(policy: RetryPolicy, failure: FondacoError): void {
     this.#retry.failed(this.#progress.row, failure, { policy, random: this.#feed.dispatcher.random });
-    this.#feed.row.lastError = errorOf(failure, this.#feed.clock.now());
+    const { row, clock } = this.#feed;
+    row.lastError = errorOf(failure, clock.now());
+    this.#feed.outage.failed(row, row.lastError);
   }
 }

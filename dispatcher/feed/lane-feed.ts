@@ -219,11 +219,13 @@ export class LaneFeed {
     this.#enter('writing');
     this.#feed.began(this.#lane);
     this.#seenHead = this.#head;
+    const startedAt = this.#clock.monotonic();
     const failure = this.#sharedFailure(turn) ?? (await this.#attempt(step, signal));
+    const writeMs = this.#clock.monotonic() - startedAt;
     this.retry.attempted();
     this.#lastFailure = failure;
     this.#fillUpTo(step.to);
-    if (!failure) await this.#delivered(step, signal);
+    if (!failure) await this.#delivered(step, writeMs, signal);
     else if (!signal.aborted && !this.#toGiveUp) await this.#failures.handle(step, failure, this.#stateAtCut, signal);
     this.#enter(this.isFailing ? 'waiting' : this.hasWork ? 'preparing' : 'idle');
     this.#feed.ring();
@@ -245,10 +247,11 @@ export class LaneFeed {
     return failure?.facts.unreachable ? failure : undefined;
   }
 
-  async #delivered(step: WriteStep, signal: AbortSignal): Promise<void> {
+  async #delivered(step: WriteStep, writeMs: number, signal: AbortSignal): Promise<void> {
     const wasFailing = this.isFailing;
+    await this.#feed.outage.prepare(this.#lane, step.to, writeMs);
     await this.#progress.move(step, signal, this.#moves.delivering(step));
-    if (this.#progress.isSettledLater(step) && (wasFailing || this.#feed.isOnProbe)) {
+    if (this.#progress.isSettledLater(step) && (wasFailing || this.#feed.isOnProbe || this.#feed.row.outage)) {
       // Settled later, but known now: the destination takes what it failed at.
       await this.#progress.commit(signal, (lane, commit) => {
         lane.attempts = lane.waitMs = 0;

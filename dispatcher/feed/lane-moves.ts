@@ -7,6 +7,7 @@ import type { Draft } from '../../core/journal.ts';
 import type { Lane } from '../../core/lane.ts';
 import { uuidV7 } from '../../core/uuid.ts';
 import { deadLetterKey, deadLetterOf } from '../dead-letters/dead-letters.ts';
+import { mergeLosses } from '../ledger/losses.ts';
 import { endSeries, noteSetAside, type LaneOf } from './delivery-series.ts';
 import { errorOf, type FeedError, type FeedLane, type FeedRow } from './feed-row.ts';
 import { succeed } from './feed-state.ts';
@@ -56,12 +57,17 @@ export class LaneMoves {
   /** `isLone`: a lone rejection, which counts towards the ten. */
   settingAside(step: WriteStep, failure: FondacoError, isLone: boolean): Move {
     const error = errorOf(failure, this.#feed.clock.now());
-    return settingAside(step, this.#freshSeries(), { ...this.#of, error, isLone });
+    const failed = (row: FeedRow): void => this.#feed.outage.failed(row, error);
+    return settingAside(step, this.#freshSeries(), { ...this.#of, error, isLone, ...(!isLone && { failed }) });
   }
 
   /** In the commit that settles what the destination took. */
   succeeded({ draft, row }: InCommit): void {
     if (succeed(row)) this.#feed.report(draft, 'writerResumed', `writer ${this.#feed.settings.name} delivers again`);
+    this.#feed.outage.succeeded(draft, row);
+    if (!row.untold) return;
+    this.#feed.dispatcher.tell(draft, row.untold, this.#feed.settings.name);
+    delete row.untold;
   }
 
   get #of(): LaneOf {
@@ -96,7 +102,11 @@ function passing(step: PassStep, begins: string, of: LaneOf, lose: LoseRange): M
     lane.cursor = step.to;
     if (step.cause === 'age') lane.expired += step.to - step.from;
     else lane.dropped += step.to - step.from;
-    if (commit) lose(commit.draft, step.cause, [ends, begins], [step.from, step.to - 1]);
+    if (!commit) return;
+    const { draft, row } = commit;
+    lose(draft, step.cause, [ends, begins], [step.from, step.to - 1]);
+    if (row.outage && !step.isOfNotices) row.outage.lost[step.cause] += step.to - step.from;
+    if (step.untold.length > 0) row.untold = mergeLosses(row.untold ?? [], step.untold);
   };
   return { events: 0, dead: 0, apply };
 }
@@ -114,7 +124,11 @@ function delivering(step: WriteStep, begins: string, of: LaneOf, settled: (commi
 }
 
 /** Over a batch whose events become dead letters. `isLone`: a lone rejection, which counts towards the ten. */
-function settingAside(step: WriteStep, begins: string, facts: { writer: string; lane: Lane; error: FeedError; isLone: boolean }): Move {
+function settingAside(
+  step: WriteStep,
+  begins: string,
+  facts: { writer: string; lane: Lane; error: FeedError; isLone: boolean; failed?: (row: FeedRow) => void },
+): Move {
   const apply: Move['apply'] = (lane, commit) => {
     const { error } = facts;
     const attempts = lane.attempts + 1;
@@ -127,6 +141,8 @@ function settingAside(step: WriteStep, begins: string, facts: { writer: string; 
     if (!commit) return;
     commit.row.lastError = error;
     if (facts.isLone) commit.row.loneRejections++;
+    facts.failed?.(commit.row);
+    if (commit.row.outage) commit.row.outage.dead += step.deliveries.length;
     for (const delivery of step.deliveries) {
       const letter = deadLetterOf(delivery, { error, attempts, firstAttemptAt, setAsideAt: error.at });
       lane.deadBytes += letter.bytes;

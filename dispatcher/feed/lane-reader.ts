@@ -5,7 +5,8 @@ import type { Lane } from '../../core/lane.ts';
 import type { Delivery } from '../../core/writer.ts';
 import { decodeEntry } from '../decode-entry.ts';
 import type { FeedLane } from './feed-row.ts';
-import { isNotice } from '../own-events.ts';
+import { lossesIn, mergeLosses, type Loss } from '../ledger/losses.ts';
+import { addresseeOf, isTelling } from '../own-events.ts';
 
 const READ_BYTES = 256 * 1024;
 /** A step passes at most so many entries, so that a long filtered stretch is settled in pieces. */
@@ -28,7 +29,10 @@ export type Step =
       readonly deliveries: readonly Delivery[];
     }
   | { readonly kind: 'pass'; readonly from: number; readonly to: number; readonly passed: Passed }
-  /** Given up. `epoch`: of what follows, as far as it is known. `isOfNotices`: nothing but loss notices, which is not announced again. */
+  /**
+   * Given up. `epoch`: of what follows, as far as it is known. `isOfNotices`: nothing but what tells of losses, which is not announced again;
+   * `untold`: what the loss notices in it say.
+   */
   | {
       readonly kind: 'hole';
       readonly from: number;
@@ -36,6 +40,7 @@ export type Step =
       readonly epoch: number;
       readonly cause: GivenUp;
       readonly isOfNotices: boolean;
+      readonly untold: readonly Loss[];
     }
   /** The entries that follow are of another epoch and need a delivery series of their own. */
   | { readonly kind: 'rotate'; readonly from: number; readonly epoch: number };
@@ -114,16 +119,25 @@ export class LaneReader {
 
   /** The step over a range that is given up. `epoch`: the one before it. */
   async giveUp({ from, to }: { from: number; to: number }, cause: GivenUp, epoch: number): Promise<Step> {
-    const isOfNotices = cause !== 'corrupt' && (await this.#isOfNotices(from, to));
-    return { kind: 'hole', from, to, cause, isOfNotices, epoch: await this.#epochAt(to, epoch) };
+    const notices = cause === 'corrupt' ? { isOfNotices: false, untold: [] } : await this.#noticesIn(from, to);
+    return { kind: 'hole', from, to, cause, ...notices, epoch: await this.#epochAt(to, epoch) };
   }
 
-  /** Looks at one stretch at most: what is longer is not notices alone, or becomes a notice that is. */
-  async #isOfNotices(from: number, to: number): Promise<boolean> {
-    if (this.#lane !== 'urgent') return false;
-    const { entries } = await this.#journal.read(this.#lane, from, READ_BYTES);
-    const given = entries.filter(({ position }) => position < to);
-    return given.length === to - from && given.every((entry) => entry.kind === 'made' && isNotice(decodeEntry(entry), entry));
+  /** Reads all of a range of the urgent lane, a stretch at a time: what its notices say is told to nobody else but those who got them. */
+  async #noticesIn(from: number, to: number): Promise<{ isOfNotices: boolean; untold: readonly Loss[] }> {
+    let untold: Loss[] = [];
+    let isOfNotices = this.#lane === 'urgent';
+    for (let at = from; at < to && this.#lane === 'urgent';) {
+      const { entries, hole } = await this.#journal.read(this.#lane, at, READ_BYTES);
+      for (const entry of entries.filter(({ position }) => position < to)) {
+        const event = entry.kind === 'made' ? decodeEntry(entry) : undefined;
+        if (!event || !isTelling(event, entry)) isOfNotices = false;
+        else if ((addresseeOf(event) ?? this.#writer) === this.#writer) untold = mergeLosses(untold, lossesIn(event));
+      }
+      if (hole) isOfNotices = false;
+      at = hole?.to ?? (entries.at(-1)?.position ?? to) + 1;
+    }
+    return { isOfNotices, untold };
   }
 
   #delivery(entry: Entry, row: FeedLane, ahead: number): Delivery {

@@ -13,7 +13,7 @@ import { WINDOW_PREFIX } from '../acceptance/dedup.ts';
 import { FEED_PREFIX, type FeedRow } from '../feed/feed-row.ts';
 import { readLedger } from './ledger.ts';
 import { LOSS_PREFIX, type Loss } from './losses.ts';
-import { OWN_TYPES } from '../own-events.ts';
+import { addresseeOf, OWN_TYPES } from '../own-events.ts';
 import { SERIES_PREFIX } from '../acceptance/series-rows.ts';
 
 export interface Check {
@@ -238,5 +238,7 @@ function add(into: Tally, entry: Entry): void {
   into.made++;
   const event = decodeEntry(entry);
   if (event.revision > 0) into.added += event.added;
-  if (event.type === OWN_TYPES.loss) into.announced += (event.attributes.count as number | undefined) ?? 0;
+  // With an addressee it says again what was announced.
+  if (event.type === OWN_TYPES.loss && addresseeOf(event) === undefined)
+    into.announced += (event.attributes.count as number | undefined) ?? 0;
 }

@@ -9,6 +9,7 @@ import { LEDGER_ROW, zeroCounts, type Counts } from './counts.ts';
 import { DEAD_PREFIX, type DeadLetter } from '../dead-letters/dead-letters.ts';
 import { WINDOW_PREFIX } from '../acceptance/dedup.ts';
 import { lastRow } from '../feed/delivery-series.ts';
+import { lastOutage } from '../feed/outage-rows.ts';
 import { FEED_PREFIX, newFeedRow, type FeedRow } from '../feed/feed-row.ts';
 import type { Filter } from '../feed/filter.ts';
 import { LOSS_PREFIX } from './losses.ts';
@@ -69,6 +70,8 @@ export async function lostFeedRow(
   const made = perLane((lane) => Math.min(parts.counts.made[lane], tails[lane] - 1));
   const counts = { ...parts.counts, made, accepted: perLane((lane) => tails[lane] - 1 - made[lane]) };
   const row = newFeedRow({ heads: tails, counts, epoch: journal.epochs.at(-1)!.number }, parts.filter, parts.now);
+  const outages = await lastOutage(journal, name);
+  if (outages > 0) row.outages = outages;
   const letters = await deadLettersOf(journal, name, tails);
   const damaged = LANES.flatMap((lane) => letters[lane].damaged);
   for (const lane of LANES) {

@@ -6,6 +6,7 @@ import { uuidText } from '../../../core/uuid.ts';
 import type { DeadLetter } from '../../../dispatcher/dead-letters/dead-letters.ts';
 import type { LaneLedger, Ledger } from '../../../dispatcher/ledger/ledger.ts';
 import type { Loss } from '../../../dispatcher/ledger/losses.ts';
+import { addresseeOf, isTelling } from '../../../dispatcher/own-events.ts';
 import { rowOf, rowsOf } from '../../support/store-audit.ts';
 import type { RunCost } from '../random-schedules.ts';
 import type { Known } from './history.ts';
@@ -42,7 +43,9 @@ export function judge(run: Run, ledger: Ledger): RunCost {
     problems.push(problem);
   };
   const notices = LANES.flatMap((lane) => run.history.lanes[lane]).filter(isLoss);
-  const losses = notices.flatMap(({ event }) => event.attributes.losses as Loss[]);
+  const losses = notices
+    .filter(({ event }) => addresseeOf(event) === undefined) // with one it says again what was announced
+    .flatMap(({ event }) => event.attributes.losses as Loss[]);
   cost.lost += judgeSender(run, losses, wrong);
   let unnamed = 0;
   for (const name of WRITERS) {
@@ -146,6 +149,8 @@ interface Classified {
   unnamed: number;
   /** Loss notices that were taken: some of them may have been given up all the same, before that was settled. */
   takenNotices: number;
+  /** Notices for another writer, that pass its filter or are given up with others. */
+  elsewhere: number;
 }
 
 /** What became of each entry at a writer: it is in exactly one column. */
@@ -157,7 +162,7 @@ function classify(run: Run, name: WriterName, lane: Lane, named: readonly Named[
   const dead = places(rowsOf(run.storage, `dead:${name}/`).map(({ value }) => value as DeadLetter));
   const causes = new Map(named.map(({ at, cause }) => [at, cause]));
   const columns = { accepted: 0, made: 0, delivered: 0, folded: 0, filtered: 0, dead: 0, expired: 0, dropped: 0 };
-  let [unnamed, takenNotices] = [0, 0];
+  let [unnamed, takenNotices, elsewhere] = [0, 0, 0];
   for (const known of run.history.lanes[lane]) {
     const { entry } = known;
     const place = placeOf({ birth: entry.epoch.birth, position: entry.position });
@@ -168,23 +173,28 @@ function classify(run: Run, name: WriterName, lane: Lane, named: readonly Named[
     else if (entry.kind === 'folded') columns.folded++;
     else if (taken.has(place)) {
       columns.delivered++;
-      if (isLoss(known)) takenNotices++;
-    } else if (isLoss(known)) {
+      if (isTelling(known.event, entry)) takenNotices++;
+    } else if (isTelling(known.event, entry) && (addresseeOf(known.event) ?? name) === name) {
       columns.dropped++;
       unnamed++;
     } else {
       columns.filtered++;
-      if (!mayBeFiltered(name, entry, known))
+      if (isTelling(known.event, entry)) elsewhere++;
+      if (!mayBeFiltered(name, entry, known) && !isTelling(known.event, entry))
         wrong(`${name}: ${lane}/${entry.position} ${known.event.message} was neither taken, set aside nor named`);
     }
   }
-  return { columns, unnamed, takenNotices };
+  return { columns, unnamed, takenNotices, elsewhere };
 }
 
 /** Notices that are announced nowhere: whether they were given up for their age or for want of room, and which of those that were taken, the books alone tell. */
-function giveUpTaken({ columns, unnamed, takenNotices }: Classified, { expired, dropped }: LaneLedger): number {
-  const more = Math.min(Math.max(expired + dropped - columns.expired - columns.dropped, 0), takenNotices);
-  columns.delivered -= more;
+function giveUpTaken({ columns, unnamed, takenNotices, elsewhere }: Classified, { expired, dropped, filtered }: LaneLedger): number {
+  const excess = Math.max(expired + dropped - columns.expired - columns.dropped, 0);
+  const passed = Math.min(excess, elsewhere, Math.max(columns.filtered - filtered, 0));
+  const taken = Math.min(excess - passed, takenNotices);
+  const more = passed + taken;
+  columns.filtered -= passed;
+  columns.delivered -= taken;
   columns.dropped += more;
   const old = Math.min(unnamed + more, Math.max(expired - columns.expired, 0));
   columns.dropped -= old;

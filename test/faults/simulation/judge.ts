@@ -7,6 +7,7 @@ import type { DecodedEvent } from '../../../core/event-codec.ts';
 import { readLedger } from '../../../dispatcher/ledger/ledger.ts';
 import { verifyLedger } from '../../../dispatcher/ledger/ledger-verify.ts';
 import type { DeadLetter } from '../../../dispatcher/dead-letters/dead-letters.ts';
+import { addresseeOf, isTelling } from '../../../dispatcher/own-events.ts';
 import type { Loss } from '../../../dispatcher/ledger/losses.ts';
 import { nativeJson } from '../../../writers/native-json.ts';
 import { auditStore, decodeOf, rowsOf } from '../../support/store-audit.ts';
@@ -128,6 +129,7 @@ function judgeWriter(world: World, name: WriterName, verdict: Verdict): void {
       const event = decodeOf(entry);
       const isMeant = SEVERITY_NUMBER[event.severity] >= SEVERITY_NUMBER.warn && event.type.startsWith('test.');
       if (name === 'some' && !isMeant) continue;
+      if (isTelling(event, entry) && (addresseeOf(event) ?? name) !== name) continue;
       if (site.restores > 0 && ids.has(event.id)) continue; // it was taken from the store that is no more
       verdict.lost++;
       verdict.problems.push(`${name}: ${lane}/${entry.position} ${event.id} ${event.type} was neither taken nor set aside`);
