@@ -59,6 +59,9 @@ async function giveName(base: string, id: string, now: number): Promise<boolean>
   }
 }
 
+/** How the identity of a directory begins that is not there. */
+export const NO_DIRECTORY = '-';
+
 /** What a life's directory is on disk: another text once somebody removed it, or its store, whether or not there is one in its place. */
 export async function identityOf(directory: string): Promise<string> {
   const inodes: string[] = [];
@@ -66,7 +69,7 @@ export async function identityOf(directory: string): Promise<string> {
     inodes.push(
       await stat(path, { bigint: true }).then(
         ({ ino }) => `${ino}`,
-        () => '-',
+        () => NO_DIRECTORY,
       ),
     );
   }

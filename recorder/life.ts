@@ -12,7 +12,7 @@ import type { Draft, Journal } from '../core/journal.ts';
 import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
 import { uuidText, uuidV7Bytes } from '../core/uuid.ts';
 import { syncDirectory } from './exit-file.ts';
-import { directoryBytes, identityOf } from './life-directory.ts';
+import { directoryBytes, identityOf, NO_DIRECTORY } from './life-directory.ts';
 import { SeriesStore, type StoreEvents } from './series-store.ts';
 import { LIFE_KEY, seriesKey } from './spool.ts';
 
@@ -82,7 +82,9 @@ export function asLife(directory: string, stores: PerLane<SeriesStore>): Life {
 
 /** True if somebody removed the life's directory, or its store, while we have it open: what is written then goes nowhere. */
 export async function isGone(life: Life): Promise<boolean> {
-  return life.journal !== undefined && (await identityOf(life.directory)) !== life.identity;
+  if (!life.journal) return false;
+  const identity = await identityOf(life.directory);
+  return identity !== life.identity || identity.startsWith(NO_DIRECTORY); // it may have gone before it was first looked at
 }
 
 /** Gives up the oldest events that a lane of a life has on disk and that are not on their way, some hundred KiB of them; false if there are none. */

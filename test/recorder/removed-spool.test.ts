@@ -1,7 +1,9 @@
-import { readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from 'chai';
+import { MemoryJournal } from '../../journal/memory-journal.ts';
 import type { Recorder } from '../../recorder/index.ts';
+import type { OpenJournal } from '../../recorder/life.ts';
 import { fastClock } from '../support/fast-clock.ts';
 import { assertBalanced, recordMany, RecorderKit } from '../support/recorder-kit.ts';
 import type { ScriptedProxy } from '../support/scripted-proxy.ts';
@@ -69,6 +71,22 @@ describe('recorder, when somebody removes its spool', function () {
       proxy.model.lost.map(({ range }) => range),
       [{ first: 1, last: 50 }],
     );
+  });
+
+  it('notices it also where the directory goes while its store is opened', async () => {
+    const proxy = await kit.nobody();
+    let openings = 0;
+    const openJournal: OpenJournal = (directory) => {
+      openings++;
+      if (openings === 1) rmSync(directory, { recursive: true, force: true });
+      else mkdirSync(directory, { recursive: true });
+      return MemoryJournal.open({ clock: fastClock(10), stamp: { site: '' } });
+    };
+    const recorder = await kit.open(proxy, {}, { clock: fastClock(10), random: () => 0, openJournal });
+    recordMany(recorder, 1, 50);
+    await recorder.flush();
+    await until('it has said so', () => kit.errors.some(({ text }) => text.includes('removed')));
+    await until('it has made another', () => openings === 2);
   });
 
   it('declares none lost that the proxy has taken', async () => {
