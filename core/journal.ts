@@ -64,8 +64,19 @@ export interface Journal {
   readonly isLow: boolean;
   /** What the last opening found damaged and put right as far as it could, in words. Empty after a good one. */
   readonly salvaged: readonly string[];
+  /** What was durable and was not there at the last opening: a log that was cut short, or a store that is gone. */
+  readonly cut?: CutShort | undefined;
 
   close(): Promise<void>;
+}
+
+/** What is known of entries that were lost with the end of a log, or with the whole store. */
+export interface CutShort {
+  /** Positions below were in use; what came after `at` (wall clock, ms) may have used more. */
+  readonly heads: PerLane<number>;
+  readonly at: number;
+  /** The store that held them is gone, and another was begun. */
+  readonly isGone: boolean;
 }
 
 /** One opening of a journal. */

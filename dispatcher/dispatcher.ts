@@ -17,7 +17,7 @@ import { Acceptance, batchReply } from './acceptance/acceptance.ts';
 import { newestSeqs } from './acceptance/newest-seqs.ts';
 import { LEDGER_ROW, zeroCounts, type Counts } from './ledger/counts.ts';
 import { FEED_PREFIX } from './feed/feed-row.ts';
-import { mend, mendedEvent, type Mended } from './ledger/mend.ts';
+import { cutOff, mend, mendedEvent, type Mended } from './ledger/mend.ts';
 import { Dedup, WINDOW_PREFIX, type DedupOptions } from './acceptance/dedup.ts';
 import { LOSS_PREFIX, Losses, portionsOf, type Loss, type LossOrigin } from './ledger/losses.ts';
 import { OWN_TYPES, OwnSeries, type OwnEvent } from './own-events.ts';
@@ -70,6 +70,8 @@ export class Dispatcher {
   /** What a damaged store needs, not yet in a commit. */
   #mended: (Mended & { readonly what: readonly string[] }) | undefined;
   #told: readonly string[] = [];
+  /** That the store before this one is gone, which the next opening by this process finds again. */
+  #isGoneTold = false;
   /** Stored windows that cannot be reported any more. */
   #gone: { key: string; held: number }[] = [];
 
@@ -203,7 +205,8 @@ export class Dispatcher {
   async #load(): Promise<void> {
     const { journal, clock, random } = this;
     const all = await journal.snapshot([LEDGER_ROW, WINDOW_PREFIX, LOSS_PREFIX, FEED_PREFIX]);
-    const mended = mend(all, { urgent: journal.head('urgent'), normal: journal.head('normal') });
+    const cut = await cutOff(journal, this.#isGoneTold);
+    const mended = mend(all, { urgent: journal.head('urgent'), normal: journal.head('normal') }, cut);
     this.#told = [...journal.salvaged, ...mended.problems];
     this.#mended = this.#told.length > 0 ? { ...mended, what: this.#told } : undefined;
     const rows = all.filter(({ key }) => !mended.deletions.includes(key));
@@ -249,6 +252,7 @@ export class Dispatcher {
       if (mended.unreported > 0) this.lose(draft, { kind: 'window', id: 'of a damaged store' }, 'corrupt', [1, mended.unreported]);
       this.reportMended(draft, mended.what);
     });
+    this.#isGoneTold = true;
   }
 
   /** Tells what was damaged and put right. */

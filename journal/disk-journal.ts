@@ -17,7 +17,7 @@
 import { retryWaitMs } from '../core/backoff.ts';
 import type { Clock } from '../core/clock.ts';
 import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
-import type { Draft, Epoch, Journal, Row, Stamp, Stretch } from '../core/journal.ts';
+import type { Draft, CutShort, Epoch, Journal, Row, Stamp, Stretch } from '../core/journal.ts';
 import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
 import { BLOB_ENTRIES_MAX, BlobBuilder, type EpochOf } from './blob.ts';
 import { Commit } from './commit.ts';
@@ -52,6 +52,7 @@ export class DiskJournal implements Journal {
   id = '';
   epochs: Epoch[] = [];
   salvaged: readonly string[] = [];
+  cut: CutShort | undefined;
   readonly #openDisk: OpenDisk;
   readonly #options: JournalOptions;
   #disk!: Disk;

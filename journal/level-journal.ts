@@ -5,6 +5,7 @@ import { DiskJournal, type JournalOptions } from './disk-journal.ts';
 import { calmLevels } from './level-calm.ts';
 import { openLevelDisk } from './level-disk.ts';
 import { lockDirectory } from './directory-lock.ts';
+import { HeadWitness } from './head-witness.ts';
 import { openReserve } from './reserve.ts';
 
 /** How a journal on LevelDB is opened. */
@@ -15,6 +16,8 @@ export interface LevelJournalOptions extends JournalOptions {
   readonly writeBufferBytes?: number;
   /** Room kept for the day on which the disk is full; none by default. Twice the write buffer lets LevelDB reopen in any state. */
   readonly reserveBytes?: number;
+  /** Keeps a file beside the database that says how far it goes, to notice where its end is lost; false by default. */
+  readonly isWitnessed?: boolean;
 }
 
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024;
@@ -35,8 +38,15 @@ export const LevelJournal = {
       };
       const reserve = reserveBytes > 0 ? await openReserve(directory, reserveBytes) : undefined;
       const journal = await DiskJournal.open(openDisk, { ...options, ...(reserve && { reserve }) });
+      const witness = options.isWitnessed === true ? await HeadWitness.open(directory, options.clock) : undefined;
+      journal.cut = witness?.cut(journal);
+      witness?.follow(journal);
       await lock.putName();
-      const close = journal.close.bind(journal);
+      const closeStore = journal.close.bind(journal);
+      const close = async (): Promise<void> => {
+        await closeStore();
+        await witness?.close(journal);
+      };
       let closed: Promise<void> | undefined;
       journal.close = () => (closed ??= close().finally(() => lock.release())); // the lock goes last, whoever asks first
       return journal;

@@ -40,6 +40,7 @@ export async function openJournal(directory: string, options: OpenJournalOptions
     clock,
     stamp: { site, ...(labels && { labels }) },
     reserveBytes,
+    isWitnessed: true,
     ...(holder !== undefined && { holder }),
     ...(onProblem && { onProblem }),
   });

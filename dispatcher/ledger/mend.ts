@@ -4,6 +4,7 @@
  */
 import type { Journal, Row } from '../../core/journal.ts';
 import { LANES, perLane, type Lane, type PerLane } from '../../core/lane.ts';
+import { formatMs } from '../../core/time.ts';
 import { uuidV7 } from '../../core/uuid.ts';
 import { LEDGER_ROW, zeroCounts, type Counts } from './counts.ts';
 import { DEAD_PREFIX, type DeadLetter } from '../dead-letters/dead-letters.ts';
@@ -27,22 +28,57 @@ export interface Mended {
   readonly problems: readonly string[];
 }
 
-/** What `rows` (those of the ledger, windows, losses and feeds) and the heads say together. */
-export function mend(rows: readonly Row[], heads: PerLane<number>): Mended {
-  const problems = rows.filter(({ value }) => value === undefined).map(({ key }) => `row ${key} was damaged`);
+/** The end of a journal that was cut off, as far as it is known. */
+export interface CutOff {
+  /** Entries behind the heads that are not there. */
+  readonly lost: PerLane<number>;
+  /** In words. */
+  readonly problems: readonly string[];
+}
+
+const NOTHING_CUT: CutOff = { lost: perLane(() => 0), problems: [] };
+
+/** What the journal is known to have held and has not. `isGoneTold`: where all of it is gone, that was told. Rejects as a read does. */
+export async function cutOff(journal: Journal, isGoneTold: boolean): Promise<CutOff> {
+  const { cut } = journal;
+  if (!cut || (cut.isGone && isGoneTold)) return NOTHING_CUT;
+  const end = `what came after ${formatMs(cut.at)} may have gone with it: its end is not known`;
+  if (cut.isGone) {
+    const held = LANES.map((lane) => `${cut.heads[lane] - 1} of the ${lane} lane`).join(' and ');
+    const what = `the store that was here is gone and another was begun: it had held positions up to ${held}; what of them was not delivered is lost`;
+    return { ...NOTHING_CUT, problems: [`${what}; ${end}`] };
+  }
+  const lost = perLane((lane) => Math.max(0, cut.heads[lane] - journal.head(lane)));
+  const problems: string[] = [];
+  for (const lane of LANES.filter((each) => lost[each] > 0)) {
+    const head = journal.head(lane);
+    const { entries } = await journal.read(lane, Math.max(head - 1, journal.tail(lane)), 1);
+    const since = entries[0] ? `, received after ${formatMs(entries[0].receivedAt)}` : '';
+    problems.push(`the end of the log was lost: positions ${head} to ${cut.heads[lane] - 1} of the ${lane} lane${since}; ${end}`);
+  }
+  return { lost, problems };
+}
+
+/** What `rows` (those of the ledger, windows, losses and feeds) and the heads say together, and what is known to lie behind the heads. */
+export function mend(rows: readonly Row[], heads: PerLane<number>, cut = NOTHING_CUT): Mended {
+  const damaged = rows.filter(({ value }) => value === undefined).map(({ key }) => `row ${key} was damaged`);
+  const problems = [...cut.problems, ...damaged];
   const deletions = rows.filter(({ key, value }) => value === undefined && isGivenUp(key)).map(({ key }) => key);
   const feeds = rows.filter(({ key, value }) => key.startsWith(FEED_PREFIX) && value !== undefined).map(({ value }) => value as FeedRow);
   const stored = rows.find(({ key }) => key === LEDGER_ROW)?.value as Counts | undefined;
   const counts: Counts = structuredClone({ ...zeroCounts(), ...stored });
   const used = perLane((lane) =>
-    Math.max(heads[lane], counts.accepted[lane] + counts.made[lane] + 1, ...feeds.map(({ lanes }) => lanes[lane].cursor)),
+    Math.max(heads[lane] + cut.lost[lane], counts.accepted[lane] + counts.made[lane] + 1, ...feeds.map(({ lanes }) => lanes[lane].cursor)),
   );
   let isBehind = false;
   for (const lane of LANES) {
     if (!stored) counts.made[lane] = Math.max(0, ...feeds.map(({ lanes }) => lanes[lane].madeBefore));
     const missing = used[lane] - 1 - counts.accepted[lane] - counts.made[lane];
     counts.accepted[lane] += missing;
-    isBehind ||= missing > 0;
+    // Feeds come to the hole that is there and tell of it: of these no summary is missing.
+    const known = Math.min(Math.max(missing, 0), cut.lost[lane]);
+    if (stored) counts.added += known;
+    isBehind ||= missing > known;
   }
   if (isBehind) problems.push('the counts of what was accepted were behind the entries');
   const windows = rows.filter(({ key, value }) => key.startsWith(WINDOW_PREFIX) && value !== undefined);
