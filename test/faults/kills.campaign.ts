@@ -10,11 +10,11 @@ import { killSite, type KillPlan } from './kills/kill-site.ts';
 type Family = Pick<KillPlan, 'who' | 'isRandom'> & { readonly fault: string; readonly short: number; readonly long: number };
 
 const FAMILIES: readonly Family[] = [
-  { fault: 'SIGKILL of the proxy before and after its steps', who: 'proxy', isRandom: false, short: 12, long: 400 },
-  { fault: 'SIGKILL of an agent before and after its steps', who: 'agents', isRandom: false, short: 8, long: 260 },
-  { fault: 'SIGKILL of both at a step of the proxy', who: 'both', isRandom: false, short: 4, long: 160 },
-  { fault: 'SIGKILL of the proxy at random', who: 'proxy', isRandom: true, short: 3, long: 100 },
-  { fault: 'SIGKILL of an agent at random', who: 'agents', isRandom: true, short: 3, long: 100 },
+  { fault: 'SIGKILL of the proxy before and after its steps', who: 'proxy', isRandom: false, short: 18, long: 400 },
+  { fault: 'SIGKILL of an agent before and after its steps', who: 'agents', isRandom: false, short: 14, long: 260 },
+  { fault: 'SIGKILL of both at a step of the proxy', who: 'both', isRandom: false, short: 6, long: 160 },
+  { fault: 'SIGKILL of the proxy at random', who: 'proxy', isRandom: true, short: 6, long: 100 },
+  { fault: 'SIGKILL of an agent at random', who: 'agents', isRandom: true, short: 6, long: 100 },
 ];
 /** Sites at once. */
 const SITES = 2;

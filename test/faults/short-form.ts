@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import { freshSeed } from '../support/seeded.ts';
 import type { Campaign } from './campaign.ts';
 
-const LIMIT_MS = 120_000;
+const LIMIT_MS = 300_000;
 
 export function shortForm(campaign: Campaign): void {
   const seed = freshSeed();
