@@ -8,7 +8,8 @@
  */
 import { link, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { nextFileNumber } from './log-records.ts';
+import { contentOf } from './level-manifest.ts';
+import { readRecords } from './log-records.ts';
 
 const BLOCK_BYTES = 32 * 1024;
 const HEADER_BYTES = 7;
@@ -103,7 +104,8 @@ function isTable(name: string): boolean {
 async function nextNumber(database: string, names: readonly string[]): Promise<number> {
   const current = await readFile(join(database, 'CURRENT'), 'utf8').catch(() => '');
   const manifest = names.find((name) => name === current.trim());
-  return (manifest !== undefined && nextFileNumber(await readFile(join(database, manifest)))) || Infinity;
+  if (manifest === undefined) return Infinity;
+  return contentOf(readRecords(await readFile(join(database, manifest))).records).nextFile || Infinity;
 }
 
 /** Zeros up to the end of the file are what a crash leaves of a commit that was told to nobody. */

@@ -9,9 +9,8 @@
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asError, FondacoError } from '../core/errors.ts';
-import { sequence, tablesInUse } from './level-manifest.ts';
+import { contentOf, tablesInUse, type Table } from './level-manifest.ts';
 import { isNoSpace } from './level-repair.ts';
-import { varint } from './level-varint.ts';
 import { readRecords, writeRecords } from './log-records.ts';
 import { syncDirectory } from './make-directory.ts';
 
@@ -23,15 +22,6 @@ const LEVEL_1_BYTES = 10 * 1024 * 1024;
 const TOP = 2;
 /** What opening adds to level 0, out of the log. */
 const FROM_LOG = 2;
-
-/** A table, as a manifest has it. */
-interface Table {
-  readonly level: number;
-  readonly number: number;
-  readonly size: number;
-  /** Its size and keys, as they are written. */
-  readonly bytes: Buffer;
-}
 
 /**
  * Before a database without room is opened again. `isOwn`: it was open in this process, so that tables which its manifest does not name are
@@ -78,9 +68,8 @@ async function sinkTables(directory: string): Promise<void> {
 
 /** What a manifest's records lack for a database that is at rest; nothing if it is, or cannot be. */
 export function sinkingEdit(records: readonly Buffer[]): Buffer | undefined {
-  const tables = new Map<string, Table>();
-  for (const record of records) apply(record, tables);
-  const levels = Array.from({ length: LEVELS }, (_, level) => [...tables.values()].filter((table) => table.level === level));
+  const { tables } = contentOf(records);
+  const levels = Array.from({ length: LEVELS }, (_, level) => tables.filter((table) => table.level === level));
   if (!isDue(levels)) return undefined;
   const [fresh = [], ...deeper] = levels;
   const held = deeper.filter((level) => level.length > 0).reverse();
@@ -106,31 +95,4 @@ function varintBytes(value: number): Buffer {
   const bytes: number[] = [];
   for (; value >= 0x80; value = Math.floor(value / 0x80)) bytes.push((value % 0x80) | 0x80);
   return Buffer.from([...bytes, value]);
-}
-
-function apply(record: Buffer, tables: Map<string, Table>): void {
-  const cursor = { at: 0 };
-  const number = (): number => varint(record, cursor);
-  const text = (): void => {
-    const length = number();
-    cursor.at += length;
-  };
-  while (cursor.at < record.length) {
-    const tag = number();
-    if (tag === 4) sequence(record, cursor);
-    else if (tag === 1) text();
-    else if (tag === 2 || tag === 3 || tag === 9) number();
-    else if (tag === 5) {
-      number();
-      text();
-    } else if (tag === 6) tables.delete(`${number()}/${number()}`);
-    else if (tag === 7) {
-      const place = { level: number(), number: number() };
-      const from = cursor.at;
-      const size = number();
-      text();
-      text();
-      tables.set(`${place.level}/${place.number}`, { ...place, size, bytes: Buffer.from(record.subarray(from, cursor.at)) });
-    } else throw new RangeError(`a change must be one that is known, got ${tag}`);
-  }
 }

@@ -8,8 +8,11 @@ const BLOCK_BYTES = 32 * 1024;
 const HEADER_BYTES = 7;
 const [FULL, FIRST, MIDDLE, LAST] = [1, 2, 3, 4] as const;
 
-/** The records that are whole, and whether that is all there was: a record that the end of the file cuts short is none, as after a crash. */
-export function readRecords(log: Buffer): { records: Buffer[]; isWhole: boolean } {
+/**
+ * The records that are whole, and whether that is all there was: a record that the end of the file cuts short is none, as after a crash.
+ * `zerosAreRoom`: a block that goes on with zeros was never written so far; else it is damaged.
+ */
+export function readRecords(log: Buffer, { zerosAreRoom = false } = {}): { records: Buffer[]; isWhole: boolean } {
   const records: Buffer[] = [];
   let parts: Buffer[] | undefined;
   let isWhole = true;
@@ -17,6 +20,10 @@ export function readRecords(log: Buffer): { records: Buffer[]; isWhole: boolean 
     const left = BLOCK_BYTES - (at % BLOCK_BYTES);
     const end = at + HEADER_BYTES + log.readUInt16LE(at + 4);
     if (left < HEADER_BYTES) {
+      at += left;
+      continue;
+    }
+    if (zerosAreRoom && end === at + HEADER_BYTES && log[at + 6] === 0) {
       at += left;
       continue;
     }
@@ -67,40 +74,4 @@ export function writeRecords(records: readonly Buffer[]): Buffer {
     }
   }
   return Buffer.concat(parts);
-}
-
-/** The numbers below which a database has given out names, by its manifest (db/version_edit.cc); 0 where that does not say so. */
-export function nextFileNumber(manifest: Buffer): number {
-  let next = 0;
-  for (const record of readRecords(manifest).records) next = nextFileOf(record) ?? next;
-  return next;
-}
-
-/** Tags, and what follows them: n a number, b bytes with their length before them. */
-const EDIT_FIELDS: Readonly<Record<number, string>> = { 1: 'b', 2: 'n', 3: 'n', 4: 'n', 5: 'nb', 6: 'nn', 7: 'nnnbb', 9: 'n' };
-const NEXT_FILE = 3;
-
-function nextFileOf(edit: Buffer): number | undefined {
-  let at = 0;
-  let next: number | undefined;
-  const number = (): number => {
-    let value = 0;
-    for (let scale = 1; at < edit.length; scale *= 128) {
-      const byte = edit[at++]!;
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) break;
-    }
-    return value;
-  };
-  while (at < edit.length) {
-    const tag = number();
-    const fields = EDIT_FIELDS[tag];
-    if (fields === undefined) return next;
-    for (const kind of fields) {
-      const value = number();
-      if (kind === 'b') at += value;
-      else if (tag === NEXT_FILE) next = value;
-    }
-  }
-  return next;
 }
