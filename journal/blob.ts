@@ -1,5 +1,5 @@
 /**
- * Entries on disk. A blob holds the entries of one commit and lane, cut at 128 entries or 32 KiB; its key is the lane and the position of
+ * Entries on disk. A blob holds the entries of one commit and lane, cut at 256 entries or 64 KiB; its key is the lane and the position of
  * its first entry. Positions are dense: the next blob's first is this first + count, or something is missing, and it is known what.
  *
  *   0   u8   version, 2
@@ -27,8 +27,8 @@ import { blobKey } from './keys.ts';
 
 const VERSION = 2;
 const HEADER_BYTES = 29;
-export const BLOB_ENTRIES_MAX = 128;
-const BYTES_MAX = 32 * 1024;
+export const BLOB_ENTRIES_MAX = 256;
+const BYTES_MAX = 64 * 1024;
 const KINDS: readonly EntryKind[] = ['accepted', 'folded', 'made'];
 
 export interface Blob {

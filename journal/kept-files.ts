@@ -1,6 +1,6 @@
 /**
  * LevelDB deletes a log once it has read it, also where it could not read all of it; and it deletes the tables that its manifest does not
- * name, also where that was cut short. So both are linked aside while a database is opened: where something was passed over, they are the
+ * name, also where that was cut short. So these are linked aside while a database is opened: where something was passed over, they are the
  * evidence, and what only they hold is put back. Best effort: a file system without links, or without room, opens all the same.
  *
  * A log (LevelDB's doc/log_format.md) is blocks of 32 KiB of records, each with a header of 7 bytes { u32 checksum, u16 length, u8 type },
@@ -8,7 +8,7 @@
  */
 import { link, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { contentOf } from './level-manifest.ts';
+import { contentOf, tablesInUse } from './level-manifest.ts';
 import { readRecords } from './log-records.ts';
 
 const BLOCK_BYTES = 32 * 1024;
@@ -34,7 +34,9 @@ export class KeptFiles {
     await kept.giveBack(); // what a crash left
     try {
       const names = await readdir(database);
-      const files = names.filter((name) => /^MANIFEST-|\.(log|ldb|sst)$/.test(name));
+      const inUse = await tablesInUse(database);
+      const isNamed = (name: string): boolean => isTable(name) && inUse?.has(Number.parseInt(name)) === true;
+      const files = names.filter((name) => /^MANIFEST-|\.(log|ldb|sst)$/.test(name) && !isNamed(name));
       if (files.length > 0) await mkdir(kept.#directory, { mode: 0o700 });
       const next = await nextNumber(database, names);
       for (const name of files) {

@@ -2,14 +2,16 @@
  * Keeps LevelDB from compacting a database that has no room for it. A compaction needs as much free room as its tables have, up to 50 MiB and
  * more; where it fails, LevelDB takes no write until it is reopened, and then begins with the same one. It begins one for four tables in
  * level 0, or for a level that is beyond its size. So where the disk is full, what lies in the upper levels is noted in deeper ones, which
- * have room for it: older content deeper, as ever, and no table is touched. When there is room again, LevelDB goes on from there.
+ * have room for it: older content deeper, as ever, and no table is touched. When there is room again, LevelDB goes on from there. What the
+ * deeper levels cannot take (LevelDB lets up to twelve tables come together in level 0, on a disk that is faster than its compactions) stays:
+ * then the journal is opened again and again, and takes a few commits each time.
  *
  * Layout of a manifest: level-manifest.ts.
  */
 import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asError, FondacoError } from '../core/errors.ts';
-import { contentOf, tablesInUse, type Table } from './level-manifest.ts';
+import { contentOf, keyOf, tablesInUse, type Table } from './level-manifest.ts';
 import { isNoSpace } from './level-repair.ts';
 import { readRecords, writeRecords } from './log-records.ts';
 import { syncDirectory } from './make-directory.ts';
@@ -18,7 +20,7 @@ import { syncDirectory } from './make-directory.ts';
 const LEVELS = 7;
 const LEVEL_0_TABLES_MAX = 4;
 const LEVEL_1_BYTES = 10 * 1024 * 1024;
-/** The topmost that takes what is sunk: level 1 is left empty, for what comes. */
+/** The topmost that takes what is sunk: level 1 is full with a single large table. */
 const TOP = 2;
 /** What opening adds to level 0, out of the log. */
 const FROM_LOG = 2;
@@ -71,14 +73,23 @@ export function sinkingEdit(records: readonly Buffer[]): Buffer | undefined {
   const { tables } = contentOf(records);
   const levels = Array.from({ length: LEVELS }, (_, level) => tables.filter((table) => table.level === level));
   if (!isDue(levels)) return undefined;
-  const [fresh = [], ...deeper] = levels;
-  const held = deeper.filter((level) => level.length > 0).reverse();
-  const room = LEVELS - TOP - held.length;
-  if (room < 0) return undefined;
-  const oldest = fresh.sort((a, b) => a.number - b.number).slice(0, Math.min(room, Math.max(0, fresh.length - 1)));
-  const runs = [...held, ...oldest.map((table) => [table])];
-  const moves = runs.flatMap((run, i) => run.map((table) => ({ table, to: LEVELS - 1 - i }))).filter(({ table, to }) => table.level !== to);
+  const moves = deepest(levels).filter(({ table, to }) => table.level !== to);
   return moves.length === 0 ? undefined : Buffer.concat(moves.map(({ table, to }) => move(table, to)));
+}
+
+/** How deep each table can lie: above all that are older and have keys between its own, for what is higher is newer. */
+function deepest([fresh = [], ...deeper]: readonly (readonly Table[])[]): { table: Table; to: number }[] {
+  const placed: { table: Table; to: number }[] = [];
+  for (const table of [...deeper.reverse().flat(), ...[...fresh].sort((a, b) => a.number - b.number)]) {
+    const below = placed.filter((other) => isOverlapping(other.table, table)).map(({ to }) => to);
+    const to = Math.min(LEVELS, ...below) - 1;
+    placed.push({ table, to: to < TOP ? table.level : to });
+  }
+  return placed;
+}
+
+function isOverlapping(a: Table, b: Table): boolean {
+  return Buffer.compare(keyOf(a.smallest), keyOf(b.largest)) <= 0 && Buffer.compare(keyOf(b.smallest), keyOf(a.largest)) <= 0;
 }
 
 /** Whether LevelDB would compact it when it is opened. */

@@ -11,13 +11,24 @@ import { join } from 'node:path';
 import { varint } from './level-varint.ts';
 import { readRecords } from './log-records.ts';
 
+/** Behind each key: its sequence number and type. */
+const TAG_BYTES = 8;
+
 /** A table, as a manifest has it. */
 export interface Table {
   readonly level: number;
   readonly number: number;
   readonly size: number;
+  /** Its first and its last key, each with the 8 bytes that LevelDB appends to them. */
+  readonly smallest: Buffer;
+  readonly largest: Buffer;
   /** Its size and keys, as they are written. */
   readonly bytes: Buffer;
+}
+
+/** Of a table's smallest or largest: what its owner has written. */
+export function keyOf(bound: Buffer): Buffer {
+  return bound.subarray(0, -TAG_BYTES);
 }
 
 /** What the changes of a manifest come to. */
@@ -27,13 +38,13 @@ export interface Content {
   readonly nextFile: number;
 }
 
-/** The numbers of the tables in use; `undefined` where the manifest cannot be read to its end: then any table may be one. */
-export async function tablesInUse(directory: string): Promise<ReadonlySet<number> | undefined> {
+/** The tables in use, by number; `undefined` where the manifest cannot be read to its end: then any table may be one. */
+export async function tablesInUse(directory: string): Promise<ReadonlyMap<number, Table> | undefined> {
   try {
     const current = await readFile(join(directory, 'CURRENT'), 'latin1');
     if (!/^MANIFEST-\d+\n$/.test(current)) return undefined;
     const { records, isWhole } = readRecords(await readFile(join(directory, current.trim())), { zerosAreRoom: true });
-    return isWhole ? new Set(contentOf(records).tables.map(({ number }) => number)) : undefined;
+    return isWhole ? new Map(contentOf(records).tables.map((table) => [table.number, table])) : undefined;
   } catch (error) {
     if (error instanceof RangeError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
@@ -53,9 +64,15 @@ function apply(record: Buffer, tables: Map<string, Table>): number | undefined {
   const cursor = { at: 0 };
   let nextFile: number | undefined;
   const number = (): number => varint(record, cursor);
-  const text = (): void => {
+  const text = (): Buffer => {
     const length = number();
     cursor.at += length;
+    return record.subarray(cursor.at - length, cursor.at);
+  };
+  const key = (): Buffer => {
+    const bytes = text();
+    if (bytes.length < TAG_BYTES) throw new RangeError(`a key must have at least ${TAG_BYTES} bytes, got ${bytes.length}`);
+    return Buffer.from(bytes);
   };
   while (cursor.at < record.length) {
     const tag = number();
@@ -70,10 +87,8 @@ function apply(record: Buffer, tables: Map<string, Table>): number | undefined {
     else if (tag === 7) {
       const place = { level: number(), number: number() };
       const from = cursor.at;
-      const size = number();
-      text();
-      text();
-      tables.set(`${place.level}/${place.number}`, { ...place, size, bytes: Buffer.from(record.subarray(from, cursor.at)) });
+      const content = { size: number(), smallest: key(), largest: key() };
+      tables.set(`${place.level}/${place.number}`, { ...place, ...content, bytes: Buffer.from(record.subarray(from, cursor.at)) });
     } else throw new RangeError(`a change must be one that is known, got ${tag}`);
   }
   return nextFile;

@@ -11,13 +11,15 @@
  * Our tables are not compressed, but those that LevelDB's repair makes are, and no option keeps it from that. One flipped bit of such a block
  * is none of a blob but of everything behind it: its checksum has to be right whatever is in it.
  */
-import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readHeader } from './blob.ts';
 import { maskedCrc32c } from './crc32c.ts';
+import type { Table } from './level-manifest.ts';
 import { varint } from './level-varint.ts';
 import { unsnappy } from './snappy.ts';
+import { TableFile } from './table-file.ts';
 import { walkBlocks } from './table-walk.ts';
 
 const FOOTER_BYTES = 48;
@@ -30,6 +32,8 @@ const UNPACKED_BYTES_MAX = 64 * 1024 * 1024;
 const TAG_BYTES = 8;
 /** What is read for an entry's key, unless that is longer. */
 const KEY_WINDOW_BYTES = 256;
+/** What is read for a block's restarts, unless they are more: those of a blob are one. */
+const END_WINDOW_BYTES = 64;
 /** The first byte of a blob's key (keys.ts). */
 export const BLOB_KEY = 0x65;
 const MAGIC = 0xdb4775248b80fb57n;
@@ -46,34 +50,34 @@ export interface BlockHandle {
  * is none of them: LevelDB sees that itself, and a table that was being written when the disk was full, or the process killed, is like that
  * and belongs to nothing. One that the power left may have an end and nothing before it: only the manifest tells that it belongs to nothing.
  */
-export async function unsafeTables(directory: string, inUse?: ReadonlySet<number>): Promise<string[]> {
+export async function unsafeTables(directory: string, inUse?: ReadonlyMap<number, Table>): Promise<string[]> {
   const names = await readdir(directory).catch(() => []); // what is no directory yet, or never, LevelDB will say
   const tables = names.filter((name) => /\.(ldb|sst)$/.test(name) && (inUse?.has(Number.parseInt(name, 10)) ?? true));
   const unsafe: string[] = [];
   for (const name of tables) {
-    if (!isSafe(join(directory, name))) unsafe.push(name);
+    if (!isSafe(join(directory, name), inUse?.get(Number.parseInt(name, 10)))) unsafe.push(name);
     await new Promise((resolve) => setImmediate(resolve)); // a table takes some hundred reads
   }
   return unsafe;
 }
 
 /** The blocks of a table, its index last. Throws a RangeError where it is damaged. */
-export function tableBlocks(file: string): BlockHandle[] {
-  return withFile(file, (fd, size) => {
-    const { blocks, meta, index } = readIndex(fd, size);
+export function tableBlocks(path: string): BlockHandle[] {
+  return TableFile.use(path, (file) => {
+    const { blocks, meta, index } = readIndex(file);
     return [...blocks.map(({ handle }) => handle), meta, index];
   });
 }
 
 /** What can be read of a table of which a part is damaged: the entries of its sound blocks. */
-export function* soundEntries(file: string): Generator<TableEntry> {
-  const fd = openSync(file, 'r');
+export function* soundEntries(path: string): Generator<TableEntry> {
+  const file = new TableFile(path);
   try {
-    const blocks = tryOr(() => readIndex(fd, fstatSync(fd).size).blocks.map(({ handle }) => handle), undefined);
-    const found = blocks ?? walkBlocks(readFileSync(file), (handle) => hasSoundChecksum(fd, handle));
-    for (const handle of found) yield* tryOr(() => readEntries(fd, handle), []);
+    const blocks = tryOr(() => readIndex(file).blocks.map(({ handle }) => handle), undefined);
+    const found = blocks ?? walkBlocks(readFileSync(path), (handle) => hasSoundChecksum(file, handle));
+    for (const handle of found) yield* tryOr(() => readEntries(file, handle), []);
   } finally {
-    closeSync(fd);
+    file.close();
   }
 }
 
@@ -88,13 +92,17 @@ interface Block {
   readonly isOfBlobs: boolean;
 }
 
-function isSafe(file: string): boolean {
-  return withFile(file, (fd, size) => {
-    if (size < FOOTER_BYTES || readAt(fd, size - 8, 8).readBigUInt64LE() !== MAGIC) return true;
+/** The first and the last key of a table, by the manifest. */
+type Bounds = Pick<Table, 'smallest' | 'largest'>;
+
+function isSafe(path: string, bounds: Bounds | undefined): boolean {
+  return TableFile.use(path, (file) => {
+    if (file.size < FOOTER_BYTES || file.read(file.size - 8, 8).readBigUInt64LE() !== MAGIC) return true;
     return tryOr(() => {
-      const { blocks, meta } = readIndex(fd, size);
-      const areSound = blocks.every(({ handle, isOfBlobs }) => hasSoundRestarts(fd, handle) && (isOfBlobs || hasSoundChecksum(fd, handle)));
-      return areSound && hasSoundRestarts(fd, meta) && isInOrder(fd, blocks) && hasSoundEnd(fd, blocks);
+      const { blocks, meta } = readIndex(file, bounds);
+      entriesEnd(file, meta);
+      const areSound = blocks.every(({ handle, isOfBlobs }) => isOfBlobs || hasSoundChecksum(file, handle));
+      return areSound && isInOrder(file, blocks, bounds) && (bounds !== undefined || hasSoundEnd(file, blocks));
     }, false);
   });
 }
@@ -103,31 +111,26 @@ function isSafe(file: string): boolean {
  * Newer versions of a key come first. Out of this order LevelDB brings back what was overwritten or deleted; and a compaction that meets it
  * ends the process, with a failed assertion.
  */
-function isInOrder(fd: number, blocks: readonly Block[]): boolean {
+function isInOrder(file: TableFile, blocks: readonly Block[], bounds: Bounds | undefined): boolean {
   let before: TableKey | undefined;
   for (const { handle } of blocks) {
-    for (const key of keysOf(fd, handle)) {
-      if ((key.tag & 0xffn) > 1n || (before && !isBefore(before, key))) return false;
+    for (const key of keysOf(file, handle)) {
+      if ((key.tag & 0xffn) > 1n || !(before ? isBefore(before, key) : isAt(key, bounds?.smallest))) return false;
       before = key;
     }
   }
-  return true;
+  return before === undefined || isAt(before, bounds?.largest);
 }
 
-/** The last key of a table bounds it: where that is a blob's, its checksum says whether it is right. */
-function hasSoundEnd(fd: number, blocks: readonly Block[]): boolean {
+function isAt({ key, tag }: TableKey, bound: Buffer | undefined): boolean {
+  return bound === undefined || (tag === bound.readBigUInt64LE(bound.length - TAG_BYTES) && key.equals(bound.subarray(0, -TAG_BYTES)));
+}
+
+/** The last key of a table bounds it, also where no manifest says so: a blob's checksum says whether it is right. */
+function hasSoundEnd(file: TableFile, blocks: readonly Block[]): boolean {
   const last = blocks.at(-1);
-  const entry = last?.isOfBlobs === true ? readEntries(fd, last.handle, true).at(-1) : undefined;
+  const entry = last?.isOfBlobs === true ? readEntries(file, last.handle, true).at(-1) : undefined;
   return entry === undefined || (entry.tag & 0xffn) === 0n || readHeader(entry.key, entry.value) !== undefined;
-}
-
-function withFile<T>(file: string, use: (fd: number, size: number) => T): T {
-  const fd = openSync(file, 'r');
-  try {
-    return use(fd, fstatSync(fd).size);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 /** A RangeError says that bytes are not what they should be. */
@@ -140,26 +143,29 @@ function tryOr<T>(read: () => T, otherwise: T): T {
   }
 }
 
-function readIndex(fd: number, size: number): { blocks: Block[]; meta: BlockHandle; index: BlockHandle } {
-  const footer = readAt(fd, size - FOOTER_BYTES, FOOTER_BYTES);
+function readIndex(file: TableFile, bounds?: Bounds): { blocks: Block[]; meta: BlockHandle; index: BlockHandle } {
+  const footer = file.read(file.size - FOOTER_BYTES, FOOTER_BYTES);
   if (footer.readBigUInt64LE(40) !== MAGIC) throw new RangeError('a table must end with its magic number');
   const cursor = { at: 0 };
-  const meta = checked(handleAt(footer, cursor), size - FOOTER_BYTES);
-  const index = checked(handleAt(footer, cursor), size - FOOTER_BYTES);
+  const meta = checked(handleAt(footer, cursor), file.size - FOOTER_BYTES);
+  const index = checked(handleAt(footer, cursor), file.size - FOOTER_BYTES);
   if (index.size > INDEX_BYTES_MAX) throw new RangeError(`an index must have at most ${INDEX_BYTES_MAX} bytes, got ${index.size}`);
-  if (!hasSoundRestarts(fd, index)) throw new RangeError('the restarts of an index must be inside of it');
-  let before = 0;
-  const blocks = readEntries(fd, index).map(({ key, value }) => {
-    const isOfBlobs = before === BLOB_KEY && key[0] === BLOB_KEY;
-    before = key[0] ?? 0;
+  entriesEnd(file, index);
+  const entries = readEntries(file, index);
+  let before = bounds?.smallest[0];
+  const blocks = entries.map(({ key, value }, i) => {
+    // What the index has for the last block may lie behind its last key.
+    const last = i === entries.length - 1 && bounds ? bounds.largest[0] : key[0];
+    const isOfBlobs = before === BLOB_KEY && last === BLOB_KEY;
+    before = last;
     return { handle: checked(handleAt(value, { at: 0 }), index.offset), isOfBlobs };
   });
   return { blocks, meta, index };
 }
 
 /** A row under a wrong sequence number would be one that nothing overwrites any more: no checksum of ours sees that. */
-function hasSoundChecksum(fd: number, { offset, size }: BlockHandle): boolean {
-  const bytes = readAt(fd, offset, size + TRAILER_BYTES);
+function hasSoundChecksum(file: TableFile, { offset, size }: BlockHandle): boolean {
+  const bytes = file.read(offset, size + TRAILER_BYTES);
   return bytes.readUInt32LE(size + 1) === maskedCrc32c(bytes.subarray(0, size + 1));
 }
 
@@ -174,17 +180,18 @@ function isBefore(a: TableKey, b: TableKey): boolean {
 }
 
 /** The keys of a block. Values are not read: a journal may have gigabytes of them. */
-function keysOf(fd: number, handle: BlockHandle): TableKey[] {
-  if (typeAt(fd, handle) === SNAPPY) return readEntries(fd, handle, true);
-  const end = handle.size - 4 - 4 * readAt(fd, handle.offset + handle.size - 4, 4).readUInt32LE(0);
+function keysOf(file: TableFile, handle: BlockHandle): TableKey[] {
+  let window = file.read(handle.offset, Math.min(KEY_WINDOW_BYTES, handle.size)); // first, for it was read with the block before
+  const { type, end } = entriesEnd(file, handle);
+  if (type === SNAPPY) return readEntries(file, handle, true);
   const keys: TableKey[] = [];
   let last = Buffer.alloc(0);
   for (let at = 0; at < end;) {
-    let window = readAt(fd, handle.offset + at, Math.min(KEY_WINDOW_BYTES, end - at));
+    if (at > 0) window = file.read(handle.offset + at, Math.min(KEY_WINDOW_BYTES, end - at));
     const cursor = { at: 0 };
     const [shared, unshared, length] = [varint(window, cursor), varint(window, cursor), varint(window, cursor)];
     if (cursor.at + unshared > end - at) throw new RangeError('an entry must lie inside of its block');
-    if (cursor.at + unshared > window.length) window = readAt(fd, handle.offset + at, cursor.at + unshared);
+    if (cursor.at + unshared > window.length) window = file.read(handle.offset + at, cursor.at + unshared);
     last = joined(last, { shared, unshared: window.subarray(cursor.at, cursor.at + unshared) });
     at += cursor.at + unshared + length;
     if (at > end) throw new RangeError('an entry must lie inside of its block');
@@ -200,8 +207,8 @@ function joined(before: Buffer, { shared, unshared }: { shared: number; unshared
 }
 
 /** The entries of a block; keys without the 8 bytes that LevelDB appends to them, which are the tag. */
-function readEntries(fd: number, handle: BlockHandle, withDeleted = false): (TableEntry & { tag: bigint })[] {
-  const bytes = typeAt(fd, handle) === SNAPPY ? unpacked(fd, handle) : readAt(fd, handle.offset, handle.size);
+function readEntries(file: TableFile, handle: BlockHandle, withDeleted = false): (TableEntry & { tag: bigint })[] {
+  const bytes = typeAt(file, handle) === SNAPPY ? unpacked(file, handle) : file.read(handle.offset, handle.size);
   const end = bytes.length - 4 - 4 * bytes.readUInt32LE(bytes.length - 4);
   const entries: (TableEntry & { tag: bigint })[] = [];
   let last = Buffer.alloc(0);
@@ -221,32 +228,37 @@ function readEntries(fd: number, handle: BlockHandle, withDeleted = false): (Tab
 }
 
 /** The type that is written behind a block. LevelDB refuses others by itself, with an error. */
-function typeAt(fd: number, { offset, size }: BlockHandle): number {
-  return readAt(fd, offset + size, 1).readUInt8(0);
+function typeAt(file: TableFile, { offset, size }: BlockHandle): number {
+  return file.read(offset + size, 1).readUInt8(0);
 }
 
-function unpacked(fd: number, handle: BlockHandle): Buffer {
-  if (!hasSoundChecksum(fd, handle)) throw new RangeError('a packed block must match its checksum');
-  return unsnappy(readAt(fd, handle.offset, handle.size), UNPACKED_BYTES_MAX);
+function unpacked(file: TableFile, handle: BlockHandle): Buffer {
+  if (!hasSoundChecksum(file, handle)) throw new RangeError('a packed block must match its checksum');
+  return unsnappy(file.read(handle.offset, handle.size), UNPACKED_BYTES_MAX);
 }
 
-/** Of a large block that is not packed only its end is read: a journal may have gigabytes of them. */
-function hasSoundRestarts(fd: number, handle: BlockHandle): boolean {
-  const isPacked = typeAt(fd, handle) === SNAPPY;
-  const bytes = isPacked ? tryOr(() => unpacked(fd, handle), Buffer.alloc(0)) : undefined;
-  const size = bytes?.length ?? handle.size;
-  const part = (at: number, length: number): Buffer => bytes?.subarray(at, at + length) ?? readAt(fd, handle.offset + at, length);
-  if (size < 8) return false;
-  const count = part(size - 4, 4).readUInt32LE(0);
+/**
+ * The type of a block, and where its entries end, once it is unpacked. Of a large block that is not packed only its end is read: a journal
+ * may have gigabytes of them. Throws a RangeError at restarts that are not in order, or outside of the entries.
+ */
+function entriesEnd(file: TableFile, handle: BlockHandle): { type: number; end: number } {
+  const window = Math.min(handle.size, END_WINDOW_BYTES);
+  const last = file.read(handle.offset + handle.size - window, window + 1);
+  const type = last.readUInt8(window);
+  const bytes = type === SNAPPY ? unpacked(file, handle) : last.subarray(0, window);
+  const size = type === SNAPPY ? bytes.length : handle.size;
+  const count = size < 8 ? 0 : bytes.readUInt32LE(bytes.length - 4);
   const end = size - 4 - 4 * count;
-  if (count === 0 || end < 0) return false;
-  const restarts = part(end, 4 * count);
-  for (let i = 0, last = -1; i < count; i++) {
+  if (count === 0 || end < 0) throw new RangeError('a block must have its restarts inside of it');
+  const from = bytes.length - 4 - 4 * count;
+  const restarts = from < 0 ? file.read(handle.offset + end, 4 * count) : bytes.subarray(from);
+  for (let i = 0, before = -1; i < count; i++) {
     const restart = restarts.readUInt32LE(4 * i);
-    if (restart <= last || (restart >= end && restart > 0)) return false;
-    last = restart;
+    if (restart <= before || (restart >= end && restart > 0))
+      throw new RangeError('the restarts of a block must be in order, inside of it');
+    before = restart;
   }
-  return true;
+  return { type, end };
 }
 
 function checked(handle: BlockHandle, limit: number): BlockHandle {
@@ -257,10 +269,4 @@ function checked(handle: BlockHandle, limit: number): BlockHandle {
 function handleAt(bytes: Buffer, cursor: { at: number }): BlockHandle {
   const offset = varint(bytes, cursor);
   return { offset, size: varint(bytes, cursor) };
-}
-
-function readAt(fd: number, at: number, length: number): Buffer {
-  const bytes = Buffer.allocUnsafe(length);
-  if (at < 0 || readSync(fd, bytes, 0, length, at) !== length) throw new RangeError('a table must be as long as it says');
-  return bytes;
 }

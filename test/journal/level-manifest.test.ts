@@ -38,7 +38,7 @@ describe('the tables that a manifest names', () => {
     await journal.close();
     const inUse = await tablesInUse(db);
     assert.isAbove(inUse!.size, 0);
-    assert.sameMembers([...inUse!], (await tables()).map((name) => Number.parseInt(name, 10))); // prettier-ignore
+    assert.sameMembers([...inUse!.keys()], (await tables()).map((name) => Number.parseInt(name, 10))); // prettier-ignore
   });
 
   it('are not known where the manifest is damaged, or not there', async () => {
