@@ -9,8 +9,10 @@
  */
 import type { ClassicLevel } from 'classic-level';
 import { Level } from 'level';
+import type { Clock } from '../core/clock.ts';
 import { LANES, type PerLane } from '../core/lane.ts';
 import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
+import { CheckedTables } from './checked-tables.ts';
 import type { Disk, DiskOperation } from './disk.ts';
 import { readHeader } from './blob.ts';
 import { KeptFiles } from './kept-files.ts';
@@ -29,7 +31,6 @@ import {
   repairLevel,
   tablesIn,
 } from './level-repair.ts';
-import { tablesInUse } from './level-manifest.ts';
 import { BLOB_KEY, unsafeTables } from './level-tables.ts';
 import { makeDirectory, syncDirectory } from './make-directory.ts';
 
@@ -39,9 +40,10 @@ import { makeDirectory, syncDirectory } from './make-directory.ts';
  */
 export async function openLevelDisk(
   directory: string,
-  { writeBufferBytes, isDamaged }: { writeBufferBytes: number; isDamaged: boolean },
+  { writeBufferBytes, isDamaged, clock }: { writeBufferBytes: number; isDamaged: boolean; clock: Clock },
 ): Promise<Disk> {
   const salvaged: string[] = [];
+  const checked = await CheckedTables.take(directory);
   let evidence: string | undefined;
   const repair = async (): Promise<void> => {
     const done = await repairLevel(directory, await unsafeTables(directory));
@@ -52,7 +54,7 @@ export async function openLevelDisk(
     await makeStore(directory);
     await clearUnborn(directory);
     const isThere = await holdsDatabase(directory);
-    if (isThere && (isDamaged || (await isHeadless(directory)) || (await hasUnsafe(directory)))) await repair();
+    if (isThere && (isDamaged || (await isHeadless(directory)) || (await checked.hasUnsafe()))) await repair();
   } catch (error) {
     throw ours(error, `the store ${directory} must open`);
   }
@@ -76,14 +78,14 @@ export async function openLevelDisk(
     const aside = found.length > 0 ? await nameEvidence(directory) : '';
     const where = found.length > 0 && (await files.setAside(aside)) ? `; it is in ${aside}` : '';
     salvaged.push(...found.map((text) => text + where));
-    return new LevelDisk(db, salvaged);
+    return new LevelDisk(db, { salvaged, checked, clock });
   } catch (error) {
     await files.giveBack();
     if (!isFondacoError(error, 'CORRUPT') || salvaged.length > 0) throw error;
     await repair();
     const db = await open();
     if (evidence !== undefined) await putBack(db, tablesIn(evidence));
-    return new LevelDisk(db, salvaged);
+    return new LevelDisk(db, { salvaged, checked, clock });
   } finally {
     await files.drop();
   }
@@ -119,10 +121,6 @@ async function putBackDeleted(db: ClassicLevel<Buffer, Buffer>, files: KeptFiles
   return [];
 }
 
-async function hasUnsafe(directory: string): Promise<boolean> {
-  return (await unsafeTables(directory, await tablesInUse(directory))).length > 0;
-}
-
 async function makeStore(directory: string): Promise<void> {
   try {
     await makeDirectory(directory);
@@ -137,14 +135,23 @@ async function makeStore(directory: string): Promise<void> {
 class LevelDisk implements Disk {
   readonly salvaged: readonly string[];
   readonly #db: ClassicLevel<Buffer, Buffer>;
+  readonly #closing = new AbortController();
+  readonly #watched: Promise<void>;
+  /** What the medium lost while the database was open. */
+  #damage: FondacoError | undefined;
 
-  constructor(db: ClassicLevel<Buffer, Buffer>, salvaged: readonly string[]) {
+  constructor(db: ClassicLevel<Buffer, Buffer>, parts: { salvaged: readonly string[]; checked: CheckedTables; clock: Clock }) {
     this.#db = db;
-    this.salvaged = salvaged;
+    this.salvaged = parts.salvaged;
+    this.#watched = parts.checked.watch(parts.clock, this.#closing.signal).then((unsafe) => {
+      if (unsafe !== undefined)
+        this.#damage = new FondacoError('CORRUPT', `the table ${unsafe} must be as it was written, got other bytes`);
+    });
   }
 
   async write(operations: readonly DiskOperation[]): Promise<void> {
     try {
+      if (this.#damage) throw this.#damage;
       const batch = this.#db.batch();
       for (const { key, value } of operations) {
         if (value === undefined) batch.del(key);
@@ -158,6 +165,7 @@ class LevelDisk implements Disk {
 
   async get(key: Buffer): Promise<Buffer | undefined> {
     try {
+      if (this.#damage) throw this.#damage;
       return await this.#db.get(key);
     } catch (error) {
       throw ours(error, 'the store must be readable');
@@ -209,6 +217,8 @@ class LevelDisk implements Disk {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#watched;
     try {
       await this.#db.close();
     } catch (error) {

@@ -32,7 +32,7 @@ export const LevelJournal = {
       let isOwn = false;
       const openDisk: OpenDisk = async (isDamaged, isShort) => {
         if (isShort) await calmLevels(join(directory, 'db'), { isOwn });
-        const disk = await openLevelDisk(join(directory, 'db'), { writeBufferBytes, isDamaged });
+        const disk = await openLevelDisk(join(directory, 'db'), { writeBufferBytes, isDamaged, clock: options.clock });
         isOwn = true;
         return disk;
       };

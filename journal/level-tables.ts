@@ -45,20 +45,20 @@ export interface BlockHandle {
   readonly size: number;
 }
 
-/**
- * Names of the tables of a closed database that LevelDB must not open; of those that are in use, where that is known. A file without an end
- * is none of them: LevelDB sees that itself, and a table that was being written when the disk was full, or the process killed, is like that
- * and belongs to nothing. One that the power left may have an end and nothing before it: only the manifest tells that it belongs to nothing.
- */
-export async function unsafeTables(directory: string, inUse?: ReadonlyMap<number, Table>): Promise<string[]> {
-  const names = await readdir(directory).catch(() => []); // what is no directory yet, or never, LevelDB will say
-  const tables = names.filter((name) => /\.(ldb|sst)$/.test(name) && (inUse?.has(Number.parseInt(name, 10)) ?? true));
+/** Names of the tables of a closed database that LevelDB must not open. */
+export async function unsafeTables(directory: string): Promise<string[]> {
   const unsafe: string[] = [];
-  for (const name of tables) {
-    if (!isSafe(join(directory, name), inUse?.get(Number.parseInt(name, 10)))) unsafe.push(name);
+  for (const name of await tableNames(directory)) {
+    if (!isSafeTable(join(directory, name))) unsafe.push(name);
     await new Promise((resolve) => setImmediate(resolve)); // a table takes some hundred reads
   }
   return unsafe;
+}
+
+/** Of those in use, where that is known. */
+export async function tableNames(directory: string, inUse?: ReadonlyMap<number, Table>): Promise<string[]> {
+  const names = await readdir(directory).catch(() => []); // what is no directory yet, or never, LevelDB will say
+  return names.filter((name) => /\.(ldb|sst)$/.test(name) && (inUse?.has(Number.parseInt(name, 10)) ?? true));
 }
 
 /** The blocks of a table, its index last. Throws a RangeError where it is damaged. */
@@ -95,7 +95,12 @@ interface Block {
 /** The first and the last key of a table, by the manifest. */
 type Bounds = Pick<Table, 'smallest' | 'largest'>;
 
-function isSafe(path: string, bounds: Bounds | undefined): boolean {
+/**
+ * Whether LevelDB may open a table. A file without an end is safe: LevelDB sees that itself, and a table that was being written when the disk
+ * was full, or the process killed, is like that and belongs to nothing. One that the power left may have an end and nothing before it: only
+ * the manifest tells that it belongs to nothing. Throws what opening the file throws.
+ */
+export function isSafeTable(path: string, bounds?: Bounds): boolean {
   return TableFile.use(path, (file) => {
     if (file.size < FOOTER_BYTES || file.read(file.size - 8, 8).readBigUInt64LE() !== MAGIC) return true;
     return tryOr(() => {

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import type { Lane } from '../../../core/lane.ts';
 import { LANES } from '../../../core/lane.ts';
 import { blobKey, blobsEnd, positionOf } from '../../../journal/keys.ts';
+import { systemClock } from '../../../core/clock.ts';
 import { openLevelDisk } from '../../../journal/level-disk.ts';
 import { tableBlocks } from '../../../journal/level-tables.ts';
 import { damagedCopy, reachOf, roleOf, type Damage, type StoreFiles } from './damage.ts';
@@ -31,7 +32,11 @@ export interface BlobPlace {
 /** Of a store that is whole. `scratch`: a directory to read it in. */
 export async function layoutOf(store: StoreFiles, scratch: string): Promise<BlobPlace[]> {
   damagedCopy(store, scratch, []);
-  const disk = await openLevelDisk(join(scratch, 'db'), { writeBufferBytes: 1 << 22, isDamaged: false });
+  const disk = await openLevelDisk(join(scratch, 'db'), {
+    writeBufferBytes: 1 << 22,
+    isDamaged: false,
+    clock: systemClock({ unref: true }),
+  });
   const chunks = store.files.flatMap((file) => chunksOf(store, file));
   const places: BlobPlace[] = [];
   try {
