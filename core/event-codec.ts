@@ -138,7 +138,7 @@ export class DecodedEvent implements FondacoEvent {
       const value: unknown = JSON.parse(this.#text);
       if (typeof value === 'object' && value !== null && !Array.isArray(value) && isReadable(this.#text)) {
         // In JSON a line break stands only between tokens; a line of NDJSON must not have one.
-        if (/[\n\r]/.test(this.#text)) this.#text = this.#text.replaceAll(/[\n\r]/g, ' ');
+        if (this.#text.includes('\n') || this.#text.includes('\r')) this.#text = this.#text.replaceAll(/[\n\r]/g, ' ');
         return value as JsonObject;
       }
     } catch {

@@ -47,7 +47,8 @@ export function firstUnsafeNumber(text: string): { readonly number: string; read
 
 /** True where a number lies beyond what a double holds: some readers make infinity or null of it, others take nothing of the text. */
 export function hasInfiniteNumber(text: string): boolean {
-  if (!/\d{300}|[eE]\+?\d{3}/.test(text)) return false;
+  // One after the other: together they are four times as slow.
+  if (!/[eE]\+?\d{3}/.test(text) && (text.length < 300 || !/\d{300}/.test(text))) return false;
   for (const number of numbersOf(text)) if (!Number.isFinite(Number(number))) return true;
   return false;
 }
@@ -67,7 +68,7 @@ function* numbersOf(text: string): Generator<string> {
 
 /** True where objects and arrays lie in each other deeper than `depthMax`; the outermost is 1. */
 export function isDeeperThan(depthMax: number, text: string): boolean {
-  if (text.length <= 2 * depthMax) return false;
+  if (text.length <= 2 * depthMax || !hasMoreOpenings(depthMax, text)) return false;
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
@@ -77,6 +78,14 @@ export function isDeeperThan(depthMax: number, text: string): boolean {
     } else if (code === 0x7d || code === 0x5d) depth--;
   }
   return false;
+}
+
+/** Most texts have few, and a search for them is ten times as fast as a look at each character. */
+function hasMoreOpenings(max: number, text: string): boolean {
+  let count = 0;
+  for (const opening of ['{', '['])
+    for (let at = text.indexOf(opening); at >= 0 && count <= max; at = text.indexOf(opening, at + 1)) count++;
+  return count > max;
 }
 
 /**

@@ -30,13 +30,25 @@ export function nativeJson({ event, delivery: { writer, lane, series, seq } }: D
   return `{${nativeMembers(event)},"delivery":{"writer":"${writer}","lane":"${lane}","series":"${series}","seq":${seq}}}`;
 }
 
+/** Consecutive events are of few sources, so the last text is kept. */
+function quoteSource({ site, node, component }: DecodedEvent['source']): string {
+  if (site !== lastSource.site || node !== lastSource.node || component !== lastSource.component) {
+    lastSource = { site, node, component };
+    lastSourceText = `{"site":${quote(site)},"node":${quote(node)},"component":${quote(component)}}`;
+  }
+  return lastSourceText;
+}
+
+let lastSource = { site: '', node: '', component: '' };
+let lastSourceText = '{"site":"","node":"","component":""}';
+
 /** What an event itself has, as members of an object. */
 export function nativeMembers(event: Readonly<DecodedEvent>): string {
   const { source } = event;
   return (
     `"id":${quote(event.id)},"type":"${event.type}","severity":"${event.severity}","time":"${event.time}"` +
     `,"message":${quote(event.message)}` +
-    `,"source":{"site":${quote(source.site)},"node":${quote(source.node)},"component":${quote(source.component)}}` +
+    `,"source":${quoteSource(source)}` +
     (event.labels ? `,"labels":${quoteMap(event.labels)}` : '') +
     (event.object ? `,"object":${JSON.stringify(event.object)}` : '') +
     `,"attributes":${event.attributesText},"receivedTime":"${event.receivedTime}"` +

@@ -236,8 +236,10 @@ export class LaneFeed {
     if (position >= this.#headAtCut) this.#fillsSince = undefined;
   }
 
-  #attempt(step: WriteStep, signal: AbortSignal): Promise<FondacoError | undefined> {
-    return this.#inFlight.run((stop) => this.#feed.attempt(step.deliveries, stop), signal);
+  async #attempt(step: WriteStep, signal: AbortSignal): Promise<FondacoError | undefined> {
+    const writing = this.#inFlight.run((stop) => this.#feed.attempt(step.deliveries, stop), signal);
+    if (this.#head > step.to && !this.#size.isSearching) await this.#reader.ahead(step.to);
+    return writing;
   }
 
   /** A destination that the urgent lane, just now, could not even reach is not tried again by this one. */

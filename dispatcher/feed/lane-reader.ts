@@ -1,5 +1,6 @@
 /** One lane's way from the journal to a batch: reads ahead a bounded stretch, passes what is folded or filtered, cuts what is to be sent. */
 import type { DecodedEvent } from '../../core/event-codec.ts';
+import { isFondacoError } from '../../core/errors.ts';
 import type { Entry, Journal } from '../../core/journal.ts';
 import type { Lane } from '../../core/lane.ts';
 import type { Delivery } from '../../core/writer.ts';
@@ -9,6 +10,8 @@ import { lossesIn, mergeLosses, type Loss } from '../ledger/losses.ts';
 import { addresseeOf, isTelling } from '../own-events.ts';
 
 const READ_BYTES = 256 * 1024;
+/** So many entries are decoded ahead: a batch, as a rule. */
+const AHEAD_MAX = 1000;
 /** A step passes at most so many entries, so that a long filtered stretch is settled in pieces. */
 const SCAN_MAX = 10_000;
 /** … and bytes, because what it passes is held until it is settled. */
@@ -115,6 +118,22 @@ export class LaneReader {
     if (at === 0) return undefined;
     const to = from + at;
     return deliveries.length > 0 ? { kind: 'write', from, to, passed, deliveries } : { kind: 'pass', from, to, passed };
+  }
+
+  /**
+   * Reads and decodes what the step behind `position` will hold, most likely, while the destination works on the one before: at most one
+   * stretch. Best effort: what cannot be read is met by `next`.
+   */
+  async ahead(position: number): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve)); // the write goes out first
+    const entries = this.#entries;
+    const at = position - (entries[0]?.position ?? position);
+    try {
+      if (at === entries.length) await this.#readOn(entries, position);
+    } catch (error) {
+      if (!isFondacoError(error)) throw error;
+    }
+    for (const entry of entries.slice(at, at + AHEAD_MAX)) if (entry.kind !== 'folded') void decodeEntry(entry).attributesText;
   }
 
   /** The step over a range that is given up. `epoch`: the one before it. */
