@@ -6,8 +6,13 @@ export interface Disk {
   /** Applies all operations or none, and resolves when they are on stable storage. After a rejection the disk must be closed and reopened. */
   write(operations: readonly DiskOperation[]): Promise<void>;
   get(key: Buffer): Promise<Buffer | undefined>;
-  /** Pairs with from <= key < to, in order, as of one moment; backwards with `reverse`. */
-  scan(from: Buffer, to: Buffer, options?: { reverse?: boolean; limit?: number }): AsyncIterable<readonly [Buffer, Buffer]>;
+  /**
+   * Pairs with from <= key < to, in order, as of one moment; backwards with `reverse`. `bytes`: about so many will be looked at; what is read
+   * beyond them is read in vain.
+   */
+  scan(from: Buffer, to: Buffer, options?: { reverse?: boolean; limit?: number; bytes?: number }): AsyncIterable<readonly [Buffer, Buffer]>;
+  /** The keys of the same, where values need not be looked at: they may be long. */
+  keys(from: Buffer, to: Buffer, options?: { reverse?: boolean; limit?: number }): AsyncIterable<Buffer>;
   /** All pairs of several ranges as of one and the same moment. */
   scanAll(ranges: readonly (readonly [Buffer, Buffer])[]): Promise<(readonly [Buffer, Buffer])[]>;
   /** Removes keys with from <= key < to. Neither atomic nor synced: only for what is given up already. */

@@ -33,7 +33,7 @@ export class LaneBlobs {
     let bytes = 0;
     try {
       const start = (await this.#startBefore(from + 1)) ?? from;
-      for await (const [key, value] of this.#disk.scan(this.#key(start), this.#key(head))) {
+      for await (const [key, value] of this.#disk.scan(this.#key(start), this.#key(head), { bytes: bytesMax })) {
         const first = positionOf(key);
         if (first > next) return { entries, hole: { from: next, to: first } };
         const read = this.#tryRead(first, key, value);
@@ -57,7 +57,7 @@ export class LaneBlobs {
 
   /** The last blob that begins below `position` and can be trusted. */
   async before(position: number): Promise<Measured | undefined> {
-    const scan = this.#disk.scan(this.#key(0), this.#key(position), { reverse: true, limit: DAMAGED_MAX });
+    const scan = this.#disk.scan(this.#key(0), this.#key(position), { reverse: true, limit: DAMAGED_MAX, bytes: 1 });
     for await (const [key, value] of scan) {
       const header = readHeader(key, value);
       if (header) return { ...header, first: positionOf(key), bytes: value.length };
@@ -67,13 +67,13 @@ export class LaneBlobs {
 
   /** Where the blobs begin at or after `position`; `undefined` if there is none. */
   async firstFrom(position: number): Promise<number | undefined> {
-    for await (const [key] of this.#disk.scan(this.#key(position), blobsEnd(this.#lane), { limit: 1 })) return positionOf(key);
+    for await (const key of this.#disk.keys(this.#key(position), blobsEnd(this.#lane), { limit: 1 })) return positionOf(key);
     return undefined;
   }
 
   /** Where the last blob begins. */
   async last(): Promise<number | undefined> {
-    for await (const [key] of this.#disk.scan(this.#key(0), blobsEnd(this.#lane), { reverse: true, limit: 1 })) return positionOf(key);
+    for await (const key of this.#disk.keys(this.#key(0), blobsEnd(this.#lane), { reverse: true, limit: 1 })) return positionOf(key);
     return undefined;
   }
 
@@ -108,7 +108,7 @@ export class LaneBlobs {
 
   /** The key is enough: a damaged blob is still where it is. */
   async #startBefore(position: number): Promise<number | undefined> {
-    for await (const [key] of this.#disk.scan(this.#key(0), this.#key(position), { reverse: true, limit: 1 })) return positionOf(key);
+    for await (const key of this.#disk.keys(this.#key(0), this.#key(position), { reverse: true, limit: 1 })) return positionOf(key);
     return undefined;
   }
 

@@ -102,6 +102,10 @@ class MemoryDisk implements Disk {
     yield* limit < 0 ? pairs : pairs.slice(0, limit);
   }
 
+  async *keys(from: Buffer, to: Buffer, options: { reverse?: boolean; limit?: number } = {}): AsyncIterable<Buffer> {
+    for await (const [key] of this.scan(from, to, options)) yield key;
+  }
+
   async scanAll(ranges: readonly (readonly [Buffer, Buffer])[]): Promise<(readonly [Buffer, Buffer])[]> {
     this.#check();
     return Promise.resolve(ranges.flatMap(([from, to]) => this.#storage.range(from, to)));
