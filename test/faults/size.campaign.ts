@@ -1,7 +1,8 @@
 /**
  * Backlogs of every size: in the journal before a dead destination, in a spool before a dead proxy. Everything is counted to the end; at
- * full length what it takes is measured, and its ratios are judged: private memory (RssAnon) after full collections, in one life that has
- * worked before, at the largest backlog and at ten thousand events; the start with that backlog; draining beside filling; the disk after.
+ * full length what it takes is measured, and its ratios are judged: private memory (RssAnon) after full collections at the largest backlog
+ * and at ten thousand events, in one life that has worked before (a fresh one has not touched all of its heap); the start with that backlog;
+ * draining beside filling; the disk after; and what the destination is told to have waited.
  * Dedup is off: its windows hold what came in the last seconds, up to a limit of their own, whatever the backlog.
  *
  * The long form writes some 12 GB and takes half an hour on two cores.
@@ -110,6 +111,7 @@ async function inJournal(plan: Plan): Promise<FaultRow> {
     await site.proxy.kill();
     measured['start of an empty one, ms'] = emptyMs;
     figures.atMost('start, ms', await startMs(site, plan), Math.max(START_MS_MAX, emptyMs * START_RATIO_MAX));
+    if (plan.isJudged) measured['memory, started with it, MiB'] = round((await site.proxyKiB()) / 1024);
     const drained = await drainJournal(site, plan.warmUp + size);
     measured['memory while it drains, at most, MiB'] = mib(drained.peakKiB * 1024);
     const rate = perSecond(size, drained.ms);
@@ -118,15 +120,26 @@ async function inJournal(plan: Plan): Promise<FaultRow> {
     const left = await givenBack(() => site.journalBytes(), bytes);
     figures.atMost('on disk after it, MiB', mib(left), Math.max(LEFT_BYTES_MIN, bytes * LEFT_RATIO_MAX) / 1024 ** 2);
     const { recorded } = await source.ask({ do: 'status' });
+    const books = await site.books(recorded);
+    const untold = plan.isJudged ? Math.abs(size - waitedFor(site.ops.tally.outages)) : 0;
     return {
       fault: `${count(size)} events in the journal, a dead destination, SIGKILL`,
       injected: 1,
-      ...(await site.books(recorded)),
+      ...books,
+      wrongCounts: books.wrongCounts + untold,
       ...figures.told,
     };
   } finally {
     await site.end();
   }
+}
+
+/** What the destination was told to have waited for it: counted, and not looked at any more. */
+function waitedFor(outages: readonly string[]): number {
+  const { attributes } = JSON.parse(outages[0] ?? '{"attributes":{"deliveries":0,"uncounted":0}}') as {
+    attributes: { deliveries: number; uncounted: number };
+  };
+  return outages.length > 1 ? 0 : attributes.deliveries + attributes.uncounted;
 }
 
 async function drainJournal(site: LoadSite, events: number): Promise<{ ms: number; peakKiB: number }> {

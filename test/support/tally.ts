@@ -3,8 +3,10 @@ export class Tally {
   /** Events that came, repeats and Fondaco's own aside. */
   events = 0;
   repeated = 0;
-  /** Fondaco's own. */
+  /** Fondaco's own, what tells of an outage aside. */
   own = 0;
+  /** Lines that tell of an outage. */
+  readonly outages: string[] = [];
   /** Seqs that were passed over, and deliveries whose number does not follow the one before. */
   missing = 0;
   unnumbered = 0;
@@ -19,7 +21,8 @@ export class Tally {
       count++;
       const id = line.slice(7, line.indexOf('"', 7));
       this.#number(line);
-      if (line.startsWith('","type":"fondaco.', 7 + id.length)) this.own++;
+      if (line.startsWith('","type":"fondaco.Outage"', 7 + id.length)) this.outages.push(line);
+      else if (line.startsWith('","type":"fondaco.', 7 + id.length)) this.own++;
       else if (!this.#order(id)) this.repeated++;
     }
     return count;
