@@ -4,6 +4,7 @@
  * all of it resumes unattended, and what is given up is named. Without the right to mount, only what needs no disk.
  */
 import { join } from 'node:path';
+import { pause } from '../support/pause.ts';
 import type { SmallDisk } from '../support/small-disk.ts';
 import { until } from '../support/until.ts';
 import type { Campaign, CampaignOrder, FaultRow } from './campaign.ts';
@@ -118,7 +119,7 @@ async function lookOn(site: FullDiskSite, signal: AbortSignal): Promise<number> 
   while (!signal.aborted) {
     await site.look();
     most = Math.max(most, (await site.proxy.status()).journal.bytes);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await pause(100);
   }
   return most;
 }
@@ -213,7 +214,7 @@ async function recordUntil(source: Source, isDone: () => Promise<boolean>): Prom
   for (let mib = 0; !(await isDone()); mib++) {
     if (mib > 100) throw new Error('the disk must be found full, got 100 MiB stored');
     await source.record(0.25, { isPatient: false });
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await pause(50);
   }
 }
 
