@@ -129,14 +129,13 @@ export class BacklogCount {
     }
   }
 
-  /** Counts what is left, for a bounded while. Resolves with how many entries it did not look at. */
-  async catchUp(): Promise<number> {
+  /** Counts what is left, for a bounded while. */
+  async catchUp(): Promise<void> {
     try {
       for (let bytes = 0, more = 1; bytes < CATCH_UP_BYTES && more > 0; bytes += more) more = await this.#stretch();
     } catch (error) {
       if (!isFondacoError(error)) throw error;
     }
-    return this.behind();
   }
 
   /** Entries that were not looked at. */

@@ -13,6 +13,7 @@ import { LANES, perLane, type Lane, type PerLane } from '../../core/lane.ts';
 import { formatMs } from '../../core/time.ts';
 import { OWN_TYPES } from '../own-events.ts';
 import { BacklogCount } from './backlog-count.ts';
+import type { BacklogTally } from './backlog-tally.ts';
 import type { FeedError, FeedRow } from './feed-row.ts';
 import type { Feed } from './feed.ts';
 import { keepOutage, type KeptOutage } from './outage-rows.ts';
@@ -43,6 +44,10 @@ const DOWNTIME_MS = 86_400_000;
 /** It may take so long from the look at what waits to the commit. */
 const PREPARE_MS = 10_000;
 
+interface Counted extends BacklogTally {
+  readonly uncounted: number;
+}
+
 /** What is known just before the commit of the first delivery. */
 interface Prepared {
   readonly from: number;
@@ -51,8 +56,8 @@ interface Prepared {
   /** The lane that does not commit, and what it had settled then. */
   readonly other: Lane;
   readonly settled: number;
-  /** Entries that were not counted in time. */
-  readonly uncounted: number;
+  /** What was counted, and entries that were not counted in time, as of one moment: the count goes on. */
+  readonly counted: Counted;
   /** How long a batch takes now, ms. */
   readonly writeMs: number;
 }
@@ -111,12 +116,13 @@ export class Outage {
   async prepare(lane: Lane, to: number, writeMs: number): Promise<void> {
     const { outage } = this.#feed.row;
     if (!outage || this.#lastedMs <= OUTAGE_MS - PREPARE_MS) return;
-    const uncounted = await this.#count.catchUp();
+    await this.#count.catchUp();
+    const counted = this.#counted();
     const other = lane === 'urgent' ? 'normal' : 'urgent';
     const { cursor, ...row } = this.#feed.row.lanes[other];
     const [own, others] = [await this.#count.waiting(lane, to), await this.#count.waiting(other, cursor)];
     const toCome = lane === 'urgent' ? { urgent: own, normal: others } : { urgent: others, normal: own };
-    this.#prepared = { from: outage.from, toCome, other, settled: settledOf(row), uncounted, writeMs };
+    this.#prepared = { from: outage.from, toCome, other, settled: settledOf(row), counted, writeMs };
   }
 
   /** In the commit of a delivery: the outage under way, if any, is over, and told where it was long enough. */
@@ -146,10 +152,10 @@ export class Outage {
   #kept(outage: OpenOutage, lastedMs: number, prepared: Prepared | undefined): KeptOutage {
     const { name, batch } = this.#feed.settings;
     const { reason, lost, dead, attempts } = outage;
-    const tally = this.#count.tally();
+    const counted = prepared?.counted ?? this.#counted();
     const toCome = perLane((lane) => this.#toCome(lane, prepared));
     const total = LANES.reduce((sum, lane) => sum + toCome[lane], 0);
-    const rate = rateOf({ total, arrived: tally.deliveries, lastedMs, writeMs: prepared?.writeMs ?? 0, eventsMax: batch.eventsMax });
+    const rate = rateOf({ total, arrived: counted.deliveries, lastedMs, writeMs: prepared?.writeMs ?? 0, eventsMax: batch.eventsMax });
     return {
       writer: name,
       from: formatMs(outage.from),
@@ -158,13 +164,16 @@ export class Outage {
       attempts,
       reason: reason.message.slice(0, 500),
       ...(reason.status !== undefined && { status: reason.status }),
-      ...tally,
+      ...counted,
       lost: { expired: lost.age, dropped: lost.budget, corrupt: lost.corrupt },
       dead,
       toCome,
       ...rate,
-      uncounted: prepared?.uncounted ?? this.#count.behind(),
     };
+  }
+
+  #counted(): Counted {
+    return { ...this.#count.tally(), uncounted: this.#count.behind() };
   }
 
   /** Corrected by what the other lane settled since it was counted. */
