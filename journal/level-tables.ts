@@ -92,20 +92,21 @@ interface Block {
   readonly isOfBlobs: boolean;
 }
 
-/** The first and the last key of a table, by the manifest. */
-type Bounds = Pick<Table, 'smallest' | 'largest'>;
+/** Of a table, by the manifest. */
+type Bounds = Pick<Table, 'size' | 'smallest' | 'largest'>;
 
 /**
- * Whether LevelDB may open a table. A file without an end is safe: LevelDB sees that itself, and a table that was being written when the disk
- * was full, or the process killed, is like that and belongs to nothing. One that the power left may have an end and nothing before it: only
- * the manifest tells that it belongs to nothing. Throws what opening the file throws.
+ * Whether LevelDB may open a table. Where no manifest tells how long it must be, a file without an end is safe: LevelDB sees that itself, and a
+ * table that was being written when the disk was full, or the process killed, is like that and belongs to nothing. Throws what opening the
+ * file throws.
  */
 export function isSafeTable(path: string, bounds?: Bounds): boolean {
   return TableFile.use(path, (file) => {
-    if (file.size < FOOTER_BYTES || file.read(file.size - 8, 8).readBigUInt64LE() !== MAGIC) return true;
+    if (bounds && file.size !== bounds.size) return false;
+    if (!bounds && (file.size < FOOTER_BYTES || file.read(file.size - 8, 8).readBigUInt64LE() !== MAGIC)) return true;
     return tryOr(() => {
-      const { blocks, meta } = readIndex(file, bounds);
-      entriesEnd(file, meta);
+      const { blocks, meta, index } = readIndex(file, bounds);
+      if (!hasSoundChecksum(file, index) || !hasSoundChecksum(file, meta)) return false;
       const areSound = blocks.every(({ handle, isOfBlobs }) => isOfBlobs || hasSoundChecksum(file, handle));
       return areSound && isInOrder(file, blocks, bounds) && (bounds !== undefined || hasSoundEnd(file, blocks));
     }, false);
@@ -187,20 +188,26 @@ function isBefore(a: TableKey, b: TableKey): boolean {
 /** The keys of a block. Values are not read: a journal may have gigabytes of them. */
 function keysOf(file: TableFile, handle: BlockHandle): TableKey[] {
   let window = file.read(handle.offset, Math.min(KEY_WINDOW_BYTES, handle.size)); // first, for it was read with the block before
-  const { type, end } = entriesEnd(file, handle);
+  const { type, end, restarts } = entriesEnd(file, handle);
   if (type === SNAPPY) return readEntries(file, handle, true);
   const keys: TableKey[] = [];
   let last = Buffer.alloc(0);
-  for (let at = 0; at < end;) {
+  for (let at = 0, next = 0; at < end;) {
     if (at > 0) window = file.read(handle.offset + at, Math.min(KEY_WINDOW_BYTES, end - at));
     const cursor = { at: 0 };
     const [shared, unshared, length] = [varint(window, cursor), varint(window, cursor), varint(window, cursor)];
     if (cursor.at + unshared > end - at) throw new RangeError('an entry must lie inside of its block');
+    if (at > (restarts[next] ?? Infinity)) throw new RangeError('a restart must be at an entry');
+    if (at === restarts[next]) {
+      if (shared > 0) throw new RangeError('an entry at a restart must have a key of its own');
+      next++;
+    }
     if (cursor.at + unshared > window.length) window = file.read(handle.offset + at, cursor.at + unshared);
     last = joined(last, { shared, unshared: window.subarray(cursor.at, cursor.at + unshared) });
     at += cursor.at + unshared + length;
     if (at > end) throw new RangeError('an entry must lie inside of its block');
     keys.push({ key: last.subarray(0, -TAG_BYTES), tag: last.readBigUInt64LE(last.length - TAG_BYTES) });
+    if (at >= end && next < restarts.length) throw new RangeError('a restart must be at an entry');
   }
   return keys;
 }
@@ -243,10 +250,10 @@ function unpacked(file: TableFile, handle: BlockHandle): Buffer {
 }
 
 /**
- * The type of a block, and where its entries end, once it is unpacked. Of a large block that is not packed only its end is read: a journal
- * may have gigabytes of them. Throws a RangeError at restarts that are not in order, or outside of the entries.
+ * The type of a block, where its entries end once it is unpacked, and its restarts. Of a large block that is not packed only its end is read:
+ * a journal may have gigabytes of them. Throws a RangeError at restarts that are not in order, or outside of the entries.
  */
-function entriesEnd(file: TableFile, handle: BlockHandle): { type: number; end: number } {
+function entriesEnd(file: TableFile, handle: BlockHandle): { type: number; end: number; restarts: number[] } {
   const window = Math.min(handle.size, END_WINDOW_BYTES);
   const last = file.read(handle.offset + handle.size - window, window + 1);
   const type = last.readUInt8(window);
@@ -256,14 +263,15 @@ function entriesEnd(file: TableFile, handle: BlockHandle): { type: number; end: 
   const end = size - 4 - 4 * count;
   if (count === 0 || end < 0) throw new RangeError('a block must have its restarts inside of it');
   const from = bytes.length - 4 - 4 * count;
-  const restarts = from < 0 ? file.read(handle.offset + end, 4 * count) : bytes.subarray(from);
+  const written = from < 0 ? file.read(handle.offset + end, 4 * count) : bytes.subarray(from);
+  const restarts: number[] = [];
   for (let i = 0, before = -1; i < count; i++) {
-    const restart = restarts.readUInt32LE(4 * i);
+    const restart = written.readUInt32LE(4 * i);
     if (restart <= before || (restart >= end && restart > 0))
       throw new RangeError('the restarts of a block must be in order, inside of it');
-    before = restart;
+    restarts.push((before = restart));
   }
-  return { type, end };
+  return { type, end, restarts };
 }
 
 function checked(handle: BlockHandle, limit: number): BlockHandle {

@@ -65,9 +65,11 @@ describe('the tables that were found safe', () => {
     const name = tables()[2]!; // in the middle
     await damage(name);
     await hide(name);
-    await open(fastClock(100));
+    const clock = new FakeClock();
+    await open(clock);
     assert.deepEqual(journal.salvaged, [], 'it was believed');
     await until('it is seen', async () => {
+      await clock.advance(100);
       await record(journal, 'normal', 'another').catch(() => undefined);
       return journal.salvaged.length > 0;
     });

@@ -1,10 +1,11 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { cp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { assert } from 'chai';
 import type { Journal } from '../../core/journal.ts';
 import { LevelJournal } from '../../journal/level-journal.ts';
-import { soundEntries, tableBlocks, unsafeTables } from '../../journal/level-tables.ts';
+import { CheckedTables } from '../../journal/checked-tables.ts';
+import { soundEntries, tableBlocks, unsafeTables, type BlockHandle } from '../../journal/level-tables.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { readLane, record, textsOf } from '../support/journal-entries.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
@@ -133,6 +134,30 @@ describe('what is salvaged of damaged files', function () {
     }
     await writeFile(path, bytes);
     assert.deepEqual(await unsafeTables(join(directory, 'db')), []);
+  });
+
+  it('a table with a restart that LevelDB would stumble over, or of another length than the manifest says, is not opened', async () => {
+    const journal = await open();
+    for (let n = 0; n < 300; n++) await record(journal, 'normal', `short ${n}`);
+    await journal.compact();
+    await journal.close();
+    const db = join(directory, 'db');
+    const tables = (await readdir(db)).filter((each) => each.endsWith('.ldb'));
+    const name = tables.sort((x, y) => statSync(join(db, y)).size - statSync(join(db, x)).size)[0]!;
+    const bytes = await readFile(join(db, name));
+    const restartsOf = ({ offset, size }: BlockHandle): number => bytes.readUInt32LE(offset + size - 4);
+    const small = tableBlocks(join(db, name)).find((block) => restartsOf(block) > 1)!; // the first is one of blobs
+    const { offset, size } = small;
+    const count = restartsOf(small);
+    const restarts = offset + size - 4 - 4 * count;
+    const bent = Buffer.from(bytes);
+    bent.writeUInt32LE(bytes.readUInt32LE(restarts + 4) + 1, restarts + 4); // still in order, and at no entry
+    for (const damaged of [bent, bytes.subarray(0, -1000)]) {
+      await writeFile(join(db, name), damaged);
+      assert.isTrue(await (await CheckedTables.take(db)).hasUnsafe());
+    }
+    await writeFile(join(db, name), bytes);
+    assert.isFalse(await (await CheckedTables.take(db)).hasUnsafe());
   });
 
   it('nothing is kept of a log that is whole, or that a crash cut short', async () => {
