@@ -33,7 +33,7 @@ export const GUARDS: readonly Guard[] = [
   {
     guard: 'what a failed commit changed is given up and loaded again',
     file: 'journal/disk-journal.ts',
-    from: 'await this.#load();\n        for',
+    from: 'await this.#load(isShort);\n        for',
     to: 'for',
     test: 'test/journal/faults.test.ts',
   },
@@ -337,5 +337,26 @@ export const GUARDS: readonly Guard[] = [
     from: 'if (found.length > 0) adoption.onDamage(damageOf(life, found));',
     to: '',
     test: 'test/faults/corruption.test.ts',
+  },
+  {
+    guard: 'a table is as long as its manifest says',
+    file: 'journal/level-tables.ts',
+    from: 'if (bounds && file.size !== bounds.size) return false;',
+    to: 'if (bounds && file.size !== bounds.size) return true;',
+    test: 'test/journal/salvage.test.ts',
+  },
+  {
+    guard: 'only a life that has read all tables leaves their list',
+    file: 'journal/checked-tables.ts',
+    from: 'await rm(list, { force: true });',
+    to: '',
+    test: 'test/journal/checked-tables.test.ts',
+  },
+  {
+    guard: 'what an iterator has read is let go',
+    file: 'journal/level-disk.ts',
+    from: 'if (bytes !== undefined && !reverse) await empty(iterator, to);',
+    to: '',
+    test: 'test/journal/reading-memory.test.ts',
   },
 ];
