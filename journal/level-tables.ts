@@ -73,12 +73,18 @@ export function tableBlocks(path: string): BlockHandle[] {
 export function* soundEntries(path: string): Generator<TableEntry> {
   const file = new TableFile(path);
   try {
-    const blocks = tryOr(() => readIndex(file).blocks.map(({ handle }) => handle), undefined);
+    const blocks = tryOr(() => soundIndex(file), undefined);
     const found = blocks ?? walkBlocks(readFileSync(path), (handle) => hasSoundChecksum(file, handle));
     for (const handle of found) yield* tryOr(() => readEntries(file, handle), []);
   } finally {
     file.close();
   }
+}
+
+/** The blocks that an index names which is as it was written: another one may pass over some of them. */
+function soundIndex(file: TableFile): BlockHandle[] | undefined {
+  const { blocks, index } = readIndex(file);
+  return hasSoundChecksum(file, index) ? blocks.map(({ handle }) => handle) : undefined;
 }
 
 export interface TableEntry {

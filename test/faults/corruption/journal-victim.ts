@@ -81,10 +81,11 @@ class Site implements AsyncDisposable {
 
   /** Everything is delivered, all that is lost is told. */
   async drained(): Promise<boolean> {
+    const isTold = (await this.journal.snapshot(['loss:'])).length === 0; // first: a notice that takes a row's place lies beyond the cursors
     const isBehind = this.feeds.some(
       (feed) => feed.settings.name !== this.#away && LANES.some((lane) => feed.lanes[lane].cursor < this.journal.head(lane)),
     );
-    return !isBehind && (await this.journal.snapshot(['loss:'])).length === 0;
+    return isTold && !isBehind;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
