@@ -54,8 +54,8 @@ export class CheckedTables {
   async watch(clock: Clock, signal: AbortSignal): Promise<string | undefined> {
     while (!signal.aborted) {
       const inUse = await tablesInUse(this.#database).catch(() => undefined);
-      const names = inUse ? await tableNames(this.#database, inUse) : [];
-      const fresh = names.filter((name) => !this.#read.has(name));
+      const names = inUse && (await tableNames(this.#database, inUse)); // unless a new manifest is just being written
+      const fresh = names?.filter((name) => !this.#read.has(name)) ?? [];
       for (const name of fresh) {
         await clock.sleep(TABLE_MS, signal);
         if (signal.aborted) return undefined;
@@ -67,7 +67,7 @@ export class CheckedTables {
           // It is gone, or cannot be read just now.
         }
       }
-      if (fresh.length > 0 || this.#read.size > names.length) await this.#save(names);
+      if (names && (fresh.length > 0 || this.#read.size > names.length)) await this.#save(names);
       await clock.sleep(LOOK_MS, signal);
     }
     return undefined;

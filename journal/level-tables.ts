@@ -163,7 +163,7 @@ function readIndex(file: TableFile, bounds?: Bounds): { blocks: Block[]; meta: B
   const index = checked(handleAt(footer, cursor), file.size - FOOTER_BYTES);
   if (index.size > INDEX_BYTES_MAX) throw new RangeError(`an index must have at most ${INDEX_BYTES_MAX} bytes, got ${index.size}`);
   entriesEnd(file, index);
-  const entries = readEntries(file, index);
+  const entries = readEntries(file, index, true); // its keys are those of blocks, also of blocks that end with a deleted one
   let before = bounds?.smallest[0];
   const blocks = entries.map(({ key, value }, i) => {
     // What the index has for the last block may lie behind its last key.

@@ -5,12 +5,20 @@ import type { ClassicLevel } from 'classic-level';
 import { Level } from 'level';
 import type { Journal } from '../../core/journal.ts';
 import { LevelJournal } from '../../journal/level-journal.ts';
-import { soundEntries, tableBlocks, unsafeTables } from '../../journal/level-tables.ts';
+import { tablesInUse } from '../../journal/level-manifest.ts';
+import { isSafeTable, soundEntries, tableBlocks, unsafeTables } from '../../journal/level-tables.ts';
 import { unsnappy } from '../../journal/snappy.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { readLane, record, textsOf } from '../support/journal-entries.ts';
 import { seeded } from '../support/seeded.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
+
+function openLevel(directory: string, options: object = {}): ClassicLevel<Buffer, Buffer> {
+  return new Level<Buffer, Buffer>(directory, { keyEncoding: 'buffer', valueEncoding: 'buffer', ...options }) as unknown as ClassicLevel<
+    Buffer,
+    Buffer
+  >;
+}
 
 /** Short and long, repetitive and not: literals and copies of all widths. */
 function variedText(random: () => number, at: number): string {
@@ -35,10 +43,7 @@ describe('tables that LevelDB compressed', () => {
   it('are read to the last entry, and found unsafe at any flipped byte', async function () {
     this.timeout(30_000);
     const random = seeded(7);
-    const db = new Level<Buffer, Buffer>(directory, { keyEncoding: 'buffer', valueEncoding: 'buffer' }) as unknown as ClassicLevel<
-      Buffer,
-      Buffer
-    >;
+    const db = openLevel(directory);
     const put = new Map<string, string>();
     for (let at = 0; at < 400; at++) {
       const key = `e${String(at).padStart(6, '0')}`;
@@ -92,6 +97,39 @@ describe('tables that LevelDB compressed', () => {
       const { entries, holes } = await readLane(journal, 'normal');
       assert.deepEqual([textsOf(entries), holes, await journal.row('f:ops')], [texts, [], { cursor: 17 }], `opening ${opening}`);
       await journal.close();
+    }
+  });
+});
+
+describe('tables with deleted entries', () => {
+  it('are read in all their blocks, also in those that end with a deleted one', async () => {
+    const temp = await tempDirectory();
+    try {
+      const directory = join(temp.path, 'db');
+      const keys = Array.from({ length: 2000 }, (_, at) => Buffer.from(`e${String(at).padStart(6, '0')}`));
+      for (const isLeft of [() => true, (at: number) => at % 3 === 1]) {
+        const db = openLevel(directory, { compression: false });
+        for (const [at, key] of keys.entries()) await (isLeft(at) ? db.put(key, Buffer.alloc(40, at % 256)) : db.del(key));
+        await db.close();
+      }
+      const db = openLevel(directory, { compression: false });
+      await db.open(); // the log becomes a table
+      await db.close();
+      const tables = (await readdir(directory)).filter((name) => name.endsWith('.ldb'));
+      const inUse = await tablesInUse(directory);
+      for (const name of tables) {
+        const path = join(directory, name);
+        const blocks = tableBlocks(path).slice(0, -2); // without those that are none of entries
+        const ends = blocks.map(({ offset, size }) => offset + size + 5);
+        const begins = blocks.map(({ offset }) => offset);
+        assert.deepEqual(begins, [0, ...ends.slice(0, -1)], `the blocks of ${name} follow each other`);
+        assert.isTrue(isSafeTable(path, inUse?.get(Number.parseInt(name, 10))), name);
+      }
+      assert.isAbove(tables.length, 1);
+      const left = tables.flatMap((name) => [...soundEntries(join(directory, name))]);
+      assert.isAbove(left.length, keys.length, 'what was put in the first life, and what was left in the second');
+    } finally {
+      await temp.remove();
     }
   });
 });
