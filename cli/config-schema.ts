@@ -51,7 +51,7 @@ function toJson(schema: z.ZodType): Json {
 function refine(zodSchema: z.core.$ZodTypes, json: Json): void {
   const { def } = zodSchema._zod;
   if (def.type === 'default') json.default = writtenForm(def.defaultValue, leafKind(json.pattern ?? patternOf(json)));
-  if (def.type !== 'pipe') return;
+  if (def.type !== 'pipe' || json.anyOf !== undefined) return;
   const [, least, most] = / from (\S+) to (\S+)$/.exec(String(json.description)) ?? [];
   if (least !== undefined && leafKind(json.pattern) !== 'other') json.examples = [least, most];
   Reflect.deleteProperty(json, 'isPath'); // ours, for those who show a config

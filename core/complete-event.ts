@@ -1,9 +1,14 @@
 /**
- * What catalogs add to an event's bytes at its first proxy: the default severity where the event has none, and the dedupKey that stands for
- * its type's dedup fields where it has none. Everything else stays as it came, byte for byte.
+ * What becomes of an event's bytes at its first proxy. Catalogs add the default severity where the event has none, and the dedupKey that stands
+ * for its type's dedup fields where it has none; into a dedupKey goes what filters name and it may leave out. Everything else stays as it came,
+ * byte for byte.
  */
+import { createHash } from 'node:crypto';
+import { attributeAt } from './attribute-path.ts';
 import { dedupKeyOf } from './dedup-key.ts';
-import { decodeEvent, FIELD } from './event-codec.ts';
+import { decodeEvent, FIELD, type DecodedEvent } from './event-codec.ts';
+import type { EventWalk } from './event-walk.ts';
+import { LIMITS, type EventObject } from './event.ts';
 import { LENGTH, ProtobufReader, ProtobufWriter } from './protobuf.ts';
 import { SEVERITY_NUMBER } from './severity.ts';
 import type { TypeRules } from './type-rules.ts';
@@ -40,6 +45,31 @@ export function completeEvent(bytes: Uint8Array, types: TypeRules): Uint8Array {
   return Uint8Array.from(writer.view());
 }
 
+/**
+ * The bytes of an event that has a dedupKey, with one instead of it that differs wherever the key or one of these fields does (`object.kind`,
+ * `attributes.disk.name`). The walk is over the bytes, and found nothing wrong with them. Where there is no room for that the dedupKey is left
+ * out: then all of the event is its key.
+ */
+export function keepInKey(bytes: Uint8Array, walk: EventWalk, fields: readonly string[]): Uint8Array {
+  const event = decoded(bytes);
+  const values = fields.map((field) => {
+    const value = fieldOf(event, field);
+    return value === undefined ? [field] : [field, value];
+  });
+  const hash = createHash('sha256').update(bytes.subarray(walk.moreStart, walk.moreEnd)).update(JSON.stringify(values));
+  writer.reset();
+  writer.raw(bytes.subarray(0, walk.moreStart));
+  writer.string(FIELD.dedupKey, `sha256:${hash.digest('hex')}`);
+  writer.raw(bytes.subarray(walk.moreEnd));
+  if (writer.length <= LIMITS.eventBytes) return Uint8Array.from(writer.view());
+  return Buffer.concat([bytes.subarray(0, walk.moreStart), bytes.subarray(walk.moreEnd)]);
+}
+
+function fieldOf({ object, attributes }: DecodedEvent, field: string): unknown {
+  const part = field.slice(field.indexOf('.') + 1);
+  return field.startsWith('object.') ? object?.[part as keyof EventObject] : attributeAt(attributes, part);
+}
+
 /** The type of an event's bytes, as far as it can be read: '' where there is none. */
 export function typeOf(bytes: Uint8Array): string {
   reader.over(bytes);
@@ -48,7 +78,11 @@ export function typeOf(bytes: Uint8Array): string {
 }
 
 function keyOf(bytes: Uint8Array, fields: readonly string[]): string {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const { object, message, attributesText } = decodeEvent(buffer, { id: '', site: '', labels: undefined, receivedTime: '' });
+  const { object, message, attributesText } = decoded(bytes);
   return dedupKeyOf(fields, { object, message, attributes: attributesText });
+}
+
+function decoded(bytes: Uint8Array): DecodedEvent {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return decodeEvent(buffer, { id: '', site: '', labels: undefined, receivedTime: '' });
 }

@@ -58,9 +58,11 @@ export function encodeEvent(writer: ProtobufWriter, event: EventFields): void {
   writer.string(FIELD.traceparent, event.traceparent);
 }
 
-/** What a proxy adds when it reports a window: fields 20 to 25, to be appended to the bytes of the first occurrence. */
+/** What a proxy adds when it reports a window: fields 16 to 25, to be appended to the bytes of the first occurrence. */
 export interface SummaryFields {
   readonly id: string;
+  /** Where the first was accepted, if that is not what the proxy is now. */
+  readonly stamp?: { readonly site: string; readonly labels?: Readonly<Record<string, string>> };
   readonly revision: number;
   readonly count: number;
   readonly added: number;
@@ -72,6 +74,13 @@ export interface SummaryFields {
 
 export function encodeSummary(writer: ProtobufWriter, summary: SummaryFields): void {
   writer.string(FIELD.id, summary.id);
+  writer.string(FIELD.site, summary.stamp?.site ?? '');
+  for (const [name, value] of Object.entries(summary.stamp?.labels ?? {})) {
+    writer.message(FIELD.labels, () => {
+      writer.string(1, name);
+      writer.string(2, value);
+    });
+  }
   writer.uint(FIELD.revision, summary.revision);
   writer.uint(FIELD.count, summary.count);
   writer.uint(FIELD.added, summary.added);
@@ -199,7 +208,10 @@ READ[FIELD.attributes] = (event, bytes) => void (event.attributesText = text(byt
 READ[FIELD.time] = (event, bytes) => void (event.time = time(bytes, outer));
 READ[FIELD.traceparent] = (event, bytes) => void (event.traceparent = text(bytes, outer));
 READ[FIELD.id] = (event, bytes) => void (event.id = text(bytes, outer));
-READ[FIELD.site] = (event, bytes) => void (event.source.site = text(bytes, outer));
+READ[FIELD.site] = (event, bytes) => {
+  event.source.site = text(bytes, outer);
+  delete event.labels; // those of another site are not this one's; its own follow
+};
 READ[FIELD.labels] = (event, bytes) => {
   const [key, value] = pair(bytes);
   event.labels = { ...event.labels, [key]: value };

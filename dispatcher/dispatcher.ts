@@ -16,7 +16,8 @@ import { uuidText } from '../core/uuid.ts';
 import { Acceptance, batchReply } from './acceptance/acceptance.ts';
 import { newestSeqs } from './acceptance/newest-seqs.ts';
 import { LEDGER_ROW, zeroCounts, type Counts } from './ledger/counts.ts';
-import { FEED_PREFIX } from './feed/feed-row.ts';
+import { FEED_PREFIX, type FeedRow } from './feed/feed-row.ts';
+import { fieldsToKeep, type Filter } from './feed/filter.ts';
 import { cutOff, mend, mendedEvent, type Mended } from './ledger/mend.ts';
 import { Dedup, WINDOW_PREFIX, type DedupOptions } from './acceptance/dedup.ts';
 import { LOSS_PREFIX, Losses, portionsOf, type Loss, type LossOrigin } from './ledger/losses.ts';
@@ -61,6 +62,7 @@ export class Dispatcher {
   readonly #series: SeriesRows;
   readonly #losses = new Losses();
   readonly #bell = new Bell();
+  readonly #keptFields = new Set<string>();
   #counts: Counts = zeroCounts();
   #own!: OwnSeries;
   #dedup!: Dedup;
@@ -215,6 +217,7 @@ export class Dispatcher {
     if (this.#mended) this.#counts.series = await this.#series.count();
     await this.rejected.load();
     this.#losses.load(rows, mended.counts);
+    for (const { key, value } of rows) if (key.startsWith(FEED_PREFIX) && value !== undefined) this.#keepFieldsOf(value as FeedRow);
     this.#own = new OwnSeries(this.#options.node, clock.now());
     this.#dedup = new Dedup({ options: this.#options.dedup, clock, counts: this.#counts, own: this.#own, random });
     this.#acceptance = new Acceptance({
@@ -225,10 +228,23 @@ export class Dispatcher {
       rejected: this.rejected,
       urgentFrom: this.#urgentFrom,
       types: this.#options.types,
+      keptFields: this.#keptFields,
       lose: this.lose.bind(this),
     });
-    this.#gone = await this.#dedup.load(rows, (lane, position) => this.#readOne(lane, position));
+    const { stamp } = journal.epochs.at(-1)!;
+    this.#gone = await this.#dedup.load(rows, stamp, (lane, position) => this.#readOne(lane, position));
     this.#bell.ring();
+  }
+
+  /** A writer has this filter: from here on events that differ in what it names have different dedup keys. For good, as long as this lives. */
+  keepFields(filter: Filter): void {
+    for (const field of fieldsToKeep(filter)) this.#keptFields.add(field);
+  }
+
+  /** Also of a writer that is not there now, and by the filter before the last change, which may still go for some. */
+  #keepFieldsOf({ filter, lanes }: FeedRow): void {
+    this.keepFields(filter);
+    for (const lane of LANES) if (lanes[lane].before) this.keepFields(lanes[lane].before.filter);
   }
 
   async #readOne(lane: Lane, position: number): Promise<Entry | undefined> {

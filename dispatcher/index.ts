@@ -19,7 +19,7 @@ export { Dispatch, type DispatchOptions, type DispatchStatus } from './dispatch.
 export type { BacklogLimits } from './feed/feed-settings.ts';
 export type { FeedState, FeedStatus, LaneStatus } from './feed/feed-status.ts';
 export type { FeedError } from './feed/feed-row.ts';
-export type { Filter } from './feed/filter.ts';
+export type { AttributeTest, Filter, FilterFields, Globs } from './feed/filter.ts';
 export type { LaneLedger, Ledger, WriterLedger } from './ledger/ledger.ts';
 export type { Purged } from './dead-letters/purge.ts';
 export type { Started } from './dead-letters/replay.ts';

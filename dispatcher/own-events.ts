@@ -82,7 +82,7 @@ export class OwnSeries {
 }
 
 /** True for what tells a writer of its losses: a loss notice of this proxy, or the end of an outage. */
-export function isTelling({ type, summarizes }: DecodedEvent, { kind }: Entry): boolean {
+export function isTelling({ type, summarizes }: Pick<DecodedEvent, 'type' | 'summarizes'>, { kind }: Pick<Entry, 'kind'>): boolean {
   return kind === 'made' && summarizes === undefined && (type === OWN_TYPES.loss || type === OWN_TYPES.outage);
 }
 

@@ -24,6 +24,16 @@ export class Settings {
     return new Settings(this.#name(key), this.value(key), keys);
   }
 
+  /** Of an object, or of each object of a list. */
+  items(key: string, keys: readonly string[]): Settings[] {
+    const value = this.value(key);
+    if (!Array.isArray(value)) return [this.inner(key, keys)];
+    return value.map((item: unknown, index) => {
+      if (item === undefined) throw this.wrong(`${key}[${index}]`, 'an object', item);
+      return new Settings(`${this.#name(key)}[${index}]`, item, keys);
+    });
+  }
+
   /** Both ends included. */
   whole(key: string, { min, max }: { readonly min: number; readonly max: number }, fallback?: number): number {
     const value = this.value(key) ?? fallback;

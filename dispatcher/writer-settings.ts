@@ -4,9 +4,9 @@
  */
 import type { RetryPolicy } from '../core/backoff.ts';
 import { FondacoError } from '../core/errors.ts';
-import { SEVERITIES } from '../core/severity.ts';
 import type { Writer } from '../core/writer.ts';
 import type { BacklogLimits, FeedSettings } from './feed/feed-settings.ts';
+import { filterOf } from './feed/filter-settings.ts';
 import type { Filter } from './feed/filter.ts';
 import { isWriter, LateWriter } from './feed/late-writer.ts';
 import { Settings } from './settings.ts';
@@ -81,15 +81,6 @@ function writerOf(settings: Settings): Writer {
   if (typeof writer === 'function') return new LateWriter(async () => (writer as () => Writer | Promise<Writer>)());
   if (isWriter(writer)) return writer;
   throw settings.wrong('writer', 'an object with write(batch, signal), or a function that opens one', writer);
-}
-
-function filterOf(settings: Settings): Filter {
-  const filter = settings.inner('filter', ['minSeverity', 'types']);
-  const minSeverity = filter.value('minSeverity') === undefined ? undefined : filter.word('minSeverity', SEVERITIES);
-  const types = filter.value('types');
-  const areGood = Array.isArray(types) && types.length > 0 && types.every((type) => typeof type === 'string' && type !== '');
-  if (types !== undefined && !areGood) throw filter.wrong('types', "a list of event types or patterns such as 'cluster.*'", types);
-  return { ...(minSeverity && { minSeverity }), ...(areGood && { types: [...(types as string[])] }) };
 }
 
 function batchOf(settings: Settings): FeedSettings['batch'] {

@@ -5,18 +5,10 @@ import { SEVERITIES, type Severity } from '../core/severity.ts';
 import { DEFAULTS } from '../dispatcher/writer-settings.ts';
 import { duration, filePath, flag, leaf, oneOf, section, size, text, wholeNumber } from '../writers/settings.ts';
 import { parseAddress, type ListenAddress } from './address.ts';
+import { filterSchema } from './config-filter.ts';
 
 /** Keys of the design that this version has not got yet, by the key they stand below: they get an answer of their own, because they are not misspelt. */
-const LATER = new Set([
-  'subscriptions',
-  'writers.secret',
-  'writers.secrets',
-  'rotate.gzip',
-  'filter.source',
-  'filter.object',
-  'filter.attributes',
-  'filter.not',
-]);
+const LATER = new Set(['subscriptions', 'writers.secret', 'writers.secrets', 'rotate.gzip']);
 
 /** True for a key that a later version will know. */
 export function comesLater(path: readonly PropertyKey[]): boolean {
@@ -56,15 +48,6 @@ const backlog = section({
   whenFull: oneOf('drop-oldest', 'refuse').default(DEFAULTS.backlog.whenFull),
 });
 
-const filter = section({
-  minSeverity: severity().optional(),
-  types: z
-    .array(text("an event type or a pattern such as 'cluster.*'", (value) => /^[A-Za-z0-9_.*-]{1,128}$/.test(value)))
-    .min(1)
-    .max(100)
-    .optional(),
-});
-
 /** What every writer has, whatever its kind. */
 export const writerShape = {
   /** The identity of the destination: a rename is a new one. */
@@ -73,7 +56,7 @@ export const writerShape = {
   batch: batch.prefault({}),
   retry: retry.prefault({ policy: 'backoff' }),
   backlog: backlog.prefault({}),
-  filter: filter.optional(),
+  filter: filterSchema.optional(),
   /** Whether loss notices come, past the filter. */
   notices: flag().default(true),
 };

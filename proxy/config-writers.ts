@@ -2,9 +2,10 @@
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import type { RetryPolicy } from '../core/backoff.ts';
-import type { Severity } from '../core/severity.ts';
 import type { BacklogLimits } from '../dispatcher/feed/feed-settings.ts';
+import type { Filter } from '../dispatcher/feed/filter.ts';
 import { section, type SettingProblem } from '../writers/settings.ts';
+import { filterOf } from './config-filter.ts';
 import { member, reportIssues } from './config-problems.ts';
 import { retryPolicy, writerShape } from './config-schema.ts';
 import { showPath, type ConfigText, type KeyPath } from './config-yaml.ts';
@@ -19,7 +20,7 @@ export interface WriterConfig {
   readonly batch: { readonly intervalMs: number; readonly eventsMax: number; readonly bytesMax: number };
   readonly retry: RetryPolicy;
   readonly backlog: BacklogLimits;
-  readonly filter: { readonly minSeverity?: Severity; readonly types?: readonly string[] } | undefined;
+  readonly filter: Filter | undefined;
   readonly notices: boolean;
 }
 
@@ -127,10 +128,7 @@ function writerConfig(settings: z.output<z.ZodObject<typeof writerShape>>, own: 
     batch: { intervalMs: batch.interval, eventsMax: batch.eventsMax, bytesMax: batch.bytesMax },
     retry: retryPolicy(retry),
     backlog: { bytesMax: backlog.bytesMax, ageMaxMs: backlog.ageMax ?? Infinity, whenFull: backlog.whenFull },
-    filter: filter && {
-      ...(filter.minSeverity === undefined ? {} : { minSeverity: filter.minSeverity }),
-      ...(filter.types === undefined ? {} : { types: filter.types }),
-    },
+    filter: filter && filterOf(filter),
     notices,
   };
 }

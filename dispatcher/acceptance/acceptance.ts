@@ -3,7 +3,7 @@
  * losses, all or none. The rules of a batch are told in proto/fondaco/v1/service.proto.
  */
 import type { Batch, BatchReply, LostRange } from '../../core/batch.ts';
-import { completeEvent, typeOf } from '../../core/complete-event.ts';
+import { completeEvent, keepInKey, typeOf } from '../../core/complete-event.ts';
 import { FondacoError } from '../../core/errors.ts';
 import { EventWalk } from '../../core/event-walk.ts';
 import type { Draft, Journal, NewEntry } from '../../core/journal.ts';
@@ -28,6 +28,8 @@ export interface AcceptanceParts {
   /** The severity number from which on an event goes to the urgent lane. */
   readonly urgentFrom: number;
   readonly types: TypeRules | undefined;
+  /** Fields that filters name and a dedupKey may leave out; grows while this runs. */
+  readonly keptFields: ReadonlySet<string>;
   /** See Dispatcher.lose. */
   readonly lose: (draft: Draft, origin: LossOrigin, cause: LostRange['cause'], range: readonly [number, number]) => void;
 }
@@ -93,7 +95,7 @@ export class Acceptance {
     { seq, bytes, batch }: { seq: number; bytes: Uint8Array; batch: Batch },
   ): void {
     const walk = this.#walk;
-    const { types, counts, dedup, urgentFrom } = this.#parts;
+    const { types, counts, dedup, urgentFrom, keptFields } = this.#parts;
     const given = bytes;
     if (types) bytes = completeEvent(given, types);
     const reason = walk.over(bytes, 0, bytes.length) ? types?.refusal(typeOf(bytes)) : walk.reason;
@@ -103,6 +105,10 @@ export class Acceptance {
       counts.rejected++;
       this.#parts.lose(draft, originOf(batch), 'rejected', [seq, seq]);
       return;
+    }
+    if (walk.moreEnd > 0 && keptFields.size > 0) {
+      bytes = keepInKey(bytes, walk, [...keptFields].sort());
+      walk.over(bytes, 0, bytes.length);
     }
     entry.seq = seq;
     entry.kind = 'accepted';

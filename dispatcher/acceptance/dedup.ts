@@ -6,11 +6,12 @@
  * the deletion of that row are one commit. So at every commit Σ `added` + what the rows hold = the number of accepted events. A window that
  * never folded is not stored: after a restart its next recurrence is a first again.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../core/clock.ts';
 import { restOfWait } from '../../core/clock.ts';
 import { encodeSummary } from '../../core/event-codec.ts';
 import { EventWalk } from '../../core/event-walk.ts';
-import type { Draft, Entry, NewEntry, Row } from '../../core/journal.ts';
+import type { Draft, Entry, NewEntry, Row, Stamp } from '../../core/journal.ts';
 import type { Lane } from '../../core/lane.ts';
 import { ProtobufWriter } from '../../core/protobuf.ts';
 import { timestampOf } from '../../core/time.ts';
@@ -48,6 +49,8 @@ interface WindowRow {
 interface Fold extends WindowRow {
   readonly key: string;
   readonly lane: Lane;
+  /** Of the first, where the proxy's is another now: then its summary says it. */
+  readonly stamp?: Stamp;
   lastReportAt: number;
   readonly row: () => WindowRow;
 }
@@ -90,9 +93,13 @@ export class Dedup {
     return { open: this.#windows.size, folded: this.#folds.size };
   }
 
-  /** Takes up the stored windows. `first` reads an entry. Returns those that cannot be reported any more, with what they held. */
+  /**
+   * Takes up the stored windows. `first` reads an entry. A window ends with the site and the labels of its first (`stamp`: those of now): a filter
+   * may name them. Returns those that cannot be reported any more, with what they held.
+   */
   async load(
     rows: readonly Row[],
+    stamp: Stamp,
     first: (lane: Lane, position: number) => Promise<Entry | undefined>,
   ): Promise<{ key: string; held: number }[]> {
     const now = this.#clock.monotonic();
@@ -107,8 +114,10 @@ export class Dedup {
         gone.push({ key, held: row.held });
         continue;
       }
-      const rest = Math.min(restOfWait(row.intervalMs, row.beganAt, this.#clock.now()), this.#options.intervalMs);
-      found.push({ fold: this.#fold(key, lane as Lane, row), entry, endsAt: now + rest });
+      const isOver = !isDeepStrictEqual(entry.epoch.stamp, stamp);
+      const rest = isOver ? 0 : Math.min(restOfWait(row.intervalMs, row.beganAt, this.#clock.now()), this.#options.intervalMs);
+      const fold = this.#fold(key, lane as Lane, row, isOver ? entry.epoch.stamp : undefined);
+      found.push({ fold, entry, endsAt: now + rest });
     }
     found.sort((a, b) => a.endsAt - b.endsAt);
     const excess = found.length - this.#options.windowsMax;
@@ -217,8 +226,8 @@ export class Dedup {
     return this.#fold(key, this.#windows.lane(slot), { count: 1, held: 0, revision: 0, lastTime: '', beganAt, intervalMs });
   }
 
-  #fold(key: string, lane: Lane, row: WindowRow): Fold {
-    const fold: Fold = { ...row, key, lane, lastReportAt: this.#clock.monotonic(), row: () => rowOf(fold) };
+  #fold(key: string, lane: Lane, row: WindowRow, stamp?: Stamp): Fold {
+    const fold: Fold = { ...row, key, lane, ...(stamp && { stamp }), lastReportAt: this.#clock.monotonic(), row: () => rowOf(fold) };
     return fold;
   }
 
@@ -241,6 +250,7 @@ export class Dedup {
     this.#summary.raw(first);
     encodeSummary(this.#summary, {
       id: `${id}.${fold.revision}`,
+      ...(fold.stamp && { stamp: fold.stamp }),
       revision: fold.revision,
       count: fold.count,
       added: fold.held,

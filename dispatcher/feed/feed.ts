@@ -60,6 +60,7 @@ export class Feed {
   /** Takes up the writer's row, or makes it: a destination seen for the first time gets what comes from now on. */
   static async open(dispatcher: Dispatcher, settings: FeedSettings): Promise<Feed> {
     const feed = new Feed(dispatcher, settings);
+    dispatcher.keepFields(settings.filter);
     await feed.#load();
     await feed.#adopt();
     dispatcher.journal.onReopen(() => feed.#load());

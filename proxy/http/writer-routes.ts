@@ -1,5 +1,4 @@
 import type { Feed } from '../../dispatcher/feed/feed.ts';
-import type { FeedStatus } from '../../dispatcher/feed/feed-status.ts';
 import { HttpError } from './http-error.ts';
 import type { Routes } from './server.ts';
 
@@ -15,7 +14,7 @@ export interface WriterParts {
 /** GET /v1/writers; POST /v1/writers/{name}/pause and /resume: `{ "writer", "state", "isChanged", "note"? }`. */
 export function writerRoutes({ feeds, kindOf, promiseOf }: WriterParts): Routes {
   return (app) => {
-    app.get('/v1/writers', async () => ({ writers: feeds.map((feed) => describe(feed.status(), { kindOf, promiseOf })) }));
+    app.get('/v1/writers', async () => ({ writers: feeds.map((feed) => describe(feed, { kindOf, promiseOf })) }));
     app.post<{ Params: { name: string } }>('/v1/writers/:name/pause', async ({ params, body }) => {
       noBody(body);
       const feed = feedOf(feeds, params.name);
@@ -52,8 +51,8 @@ export function noBody(body: unknown): void {
   throw new HttpError(400, `body must be empty or {}, got ${text.length > 60 ? `${text.slice(0, 60)}…` : text}`, { field: 'body' });
 }
 
-function describe(status: FeedStatus, { kindOf, promiseOf }: Pick<WriterParts, 'kindOf' | 'promiseOf'>): object {
-  const { name, ...rest } = status;
+function describe(feed: Feed, { kindOf, promiseOf }: Pick<WriterParts, 'kindOf' | 'promiseOf'>): object {
+  const { name, ...rest } = feed.status();
   const promise = promiseOf?.(name);
-  return { name, kind: kindOf(name), ...(promise !== undefined && { promise }), ...rest };
+  return { name, kind: kindOf(name), ...(promise !== undefined && { promise }), filter: feed.settings.filter, ...rest };
 }

@@ -4,7 +4,7 @@ import type { Batch, BatchReply, LostRange } from '../../core/batch.ts';
 import { encodeEvent } from '../../core/event-codec.ts';
 import { parseEvent } from '../../core/event-input.ts';
 import type { FondacoError } from '../../core/errors.ts';
-import type { Journal } from '../../core/journal.ts';
+import type { Journal, Stamp } from '../../core/journal.ts';
 import type { Lane, PerLane } from '../../core/lane.ts';
 import { ProtobufWriter } from '../../core/protobuf.ts';
 import type { TypeRules } from '../../core/type-rules.ts';
@@ -102,6 +102,8 @@ export interface KitOptions {
   /** Of the journal; without one nothing is trimmed. */
   readonly budget?: Budget;
   readonly reserve?: Reserve;
+  /** What it stamps on events; site `plant-7`. */
+  readonly stamp?: Stamp;
   /** Also the names of the writers. */
   readonly writers?: Record<string, Partial<FeedSettings>>;
 }
@@ -133,7 +135,7 @@ export class DispatchKit {
     setMaxListeners(0, kit.#stop.signal);
     kit.journal = await DiskJournal.open(async () => (kit.#isKilled ? new Promise<never>(() => undefined) : storage.open()), {
       clock,
-      stamp: { site: 'plant-7' },
+      stamp: options.stamp ?? { site: 'plant-7' },
       onProblem: (problem) => kit.problems.push(problem),
       ...(options.recentBytes !== undefined && { recentBytes: options.recentBytes }),
       ...(options.reserve && { reserve: options.reserve }),

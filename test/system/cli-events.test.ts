@@ -49,6 +49,26 @@ describe('command line: event, tail', function () {
     assert.propertyVal(JSON.parse((await scene.run(['event', 'show', id, '--json'])).stdout), 'id', id);
   });
 
+  it('writer test-filter tells what a filter would have let through', async () => {
+    await scene.startProxy(scene.writer('ops', ', filter: { types: [disk.*], object: { name: sda* } }'));
+    await record('disk.Full error one', 'net.Down warn two', 'disk.Lost critical three', 'disk.Full info four');
+    const ofWriter = await scene.run(['writer', 'test-filter', 'ops']);
+    assert.equal(ofWriter.code, 0, ofWriter.stderr);
+    assert.match(ofWriter.stdout, /^filter {6}\{"types":\["disk.\*"\],"object":\{"name":\["sda\*"\]\}\}$/m);
+    assert.match(ofWriter.stdout, /^looked at {3}4 entries received since .*\nmatches {5}3 deliveries$/m);
+    assert.match(ofWriter.stdout, /^type +matches +of\ndisk.Full +2 +2\ndisk.Lost +1 +1\nnet.Down +0 +1$/m);
+    assert.match(ofWriter.stdout, /disk\.Full +Disk\/sda1 +four/);
+    scene.write('filter.yaml', 'minSeverity: error\nnot: { types: [disk.F*] }\n');
+    const { stdout } = await scene.run(['writer', 'test-filter', '--file', 'filter.yaml', '--since', '1h', '--json']);
+    const { looked, matched, examples } = JSON.parse(stdout) as Record<'looked' | 'matched', number> & {
+      examples: { type: string }[];
+    };
+    assert.deepEqual([looked, matched, examples.map(({ type }) => type)], [4, 1, ['disk.Lost']]);
+    const other = await scene.run(['writer', 'test-filter', 'opps']);
+    assert.equal(other.code, 64);
+    assert.include(other.stderr, 'there is no writer called "opps", there are ops');
+  });
+
   it('says what is wrong with a question, and exits 64', async () => {
     await scene.startProxy();
     const none = await scene.run(['event', 'show', '0199e0c4-7b1e-7000-8000-000000000001-17']);
