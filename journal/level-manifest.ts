@@ -12,7 +12,7 @@ import { varint } from './level-varint.ts';
 import { readRecords } from './log-records.ts';
 
 /** Behind each key: its sequence number and type. */
-const TAG_BYTES = 8;
+export const TAG_BYTES = 8;
 
 /** A table, as a manifest has it. */
 export interface Table {
@@ -26,9 +26,9 @@ export interface Table {
   readonly bytes: Buffer;
 }
 
-/** Of a table's smallest or largest: what its owner has written. */
-export function keyOf(bound: Buffer): Buffer {
-  return bound.subarray(0, -TAG_BYTES);
+/** Of a key as LevelDB has it: what its owner has written. */
+export function keyOf(internal: Buffer): Buffer {
+  return internal.subarray(0, -TAG_BYTES);
 }
 
 /** What the changes of a manifest come to. */

@@ -16,7 +16,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readHeader } from './blob.ts';
 import { maskedCrc32c } from './crc32c.ts';
-import type { Table } from './level-manifest.ts';
+import { keyOf, TAG_BYTES, type Table } from './level-manifest.ts';
 import { varint } from './level-varint.ts';
 import { unsnappy } from './snappy.ts';
 import { TableFile } from './table-file.ts';
@@ -28,8 +28,6 @@ const TRAILER_BYTES = 5;
 const SNAPPY = 1;
 /** No block of ours is larger once it is unpacked: an index, and a row of 16 MiB, are the largest. */
 const UNPACKED_BYTES_MAX = 64 * 1024 * 1024;
-/** Sequence number and type, after each key. */
-const TAG_BYTES = 8;
 /** What is read for an entry's key, unless that is longer. */
 const KEY_WINDOW_BYTES = 256;
 /** What is read for a block's restarts, unless they are more: those of a blob are one. */
@@ -135,7 +133,7 @@ function isInOrder(file: TableFile, blocks: readonly Block[], bounds: Bounds | u
 }
 
 function isAt({ key, tag }: TableKey, bound: Buffer | undefined): boolean {
-  return bound === undefined || (tag === bound.readBigUInt64LE(bound.length - TAG_BYTES) && key.equals(bound.subarray(0, -TAG_BYTES)));
+  return bound === undefined || (tag === bound.readBigUInt64LE(bound.length - TAG_BYTES) && key.equals(keyOf(bound)));
 }
 
 /** The last key of a table bounds it, also where no manifest says so: a blob's checksum says whether it is right. */
@@ -212,7 +210,7 @@ function keysOf(file: TableFile, handle: BlockHandle): TableKey[] {
     last = joined(last, { shared, unshared: window.subarray(cursor.at, cursor.at + unshared) });
     at += cursor.at + unshared + length;
     if (at > end) throw new RangeError('an entry must lie inside of its block');
-    keys.push({ key: last.subarray(0, -TAG_BYTES), tag: last.readBigUInt64LE(last.length - TAG_BYTES) });
+    keys.push({ key: keyOf(last), tag: last.readBigUInt64LE(last.length - TAG_BYTES) });
     if (at >= end && next < restarts.length) throw new RangeError('a restart must be at an entry');
   }
   return keys;
@@ -239,8 +237,7 @@ function readEntries(file: TableFile, handle: BlockHandle, withDeleted = false):
     last = joined(last, { shared, unshared: bytes.subarray(cursor.at, from) });
     cursor.at = from + length;
     const tag = last.readBigUInt64LE(last.length - TAG_BYTES);
-    if (withDeleted || (tag & 0xffn) === 1n)
-      entries.push({ key: last.subarray(0, -TAG_BYTES), value: bytes.subarray(from, cursor.at), tag });
+    if (withDeleted || (tag & 0xffn) === 1n) entries.push({ key: keyOf(last), value: bytes.subarray(from, cursor.at), tag });
   }
   return entries;
 }
