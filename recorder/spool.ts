@@ -5,13 +5,13 @@
  * `last` is the highest seq spooled, so a lost tail is seen. The row may be behind what was settled: a proxy skips what it knows.
  */
 import type { LostRange, SeqRange } from '../core/batch.ts';
-import type { Draft, Journal } from '../core/journal.ts';
+import type { Draft, Journal, Stretch } from '../core/journal.ts';
 import type { Lane } from '../core/lane.ts';
 import { ProtobufWriter } from '../core/protobuf.ts';
 import type { CutLimits } from '../proto/session.ts';
 
-/** What one read takes from the disk at most, so that memory does not grow with the backlog. */
-const READ_BYTES = 256 * 1024;
+/** What one read takes from the disk at most, so that memory does not grow with the backlog: some batches, for a read has its price. */
+const READ_BYTES = 1024 * 1024;
 
 export interface SeriesRow {
   readonly series: string;
@@ -60,6 +60,9 @@ export class SpoolLane {
   /** From here on the positions' seqs are not known yet: an older life's, until they are read. */
   #unread: number;
   #last: number;
+  /** What the last read had over. */
+  #over: Stretch | undefined;
+  #reopenings = 0;
 
   /** `last`: the highest seq that the journal holds, 0 for none. */
   constructor(journal: Journal, lane: Lane, last: number) {
@@ -72,6 +75,8 @@ export class SpoolLane {
       // Somebody removed the store, or it had to be rebuilt: positions begin anew, and what we knew of them is worth nothing.
       if (journal.id !== store || journal.head(lane) < this.#unread) this.#forgetAll();
       store = journal.id;
+      this.#over = undefined;
+      this.#reopenings++;
       return Promise.resolve();
     });
   }
@@ -106,10 +111,14 @@ export class SpoolLane {
     let position = this.#positionAfter(after);
     const end = this.#last; // what is spilled meanwhile lies behind it
     const head = this.#journal.head(this.lane);
+    const reopenings = this.#reopenings;
     while (position < head && count === 0) {
-      const stretch = await this.#journal.read(this.lane, position, Math.min(limits.bytesMax, READ_BYTES));
-      for (const entry of stretch.entries) {
-        if (count > 0 && (count >= limits.eventsMax || writer.length + entry.bytes.length > limits.bytesMax)) break;
+      const stretch = await this.#stretchFrom(position, limits);
+      for (const [i, entry] of stretch.entries.entries()) {
+        if (count > 0 && (count >= limits.eventsMax || writer.length + entry.bytes.length > limits.bytesMax)) {
+          if (reopenings === this.#reopenings) this.#over = { ...stretch, entries: stretch.entries.slice(i) };
+          break;
+        }
         position = entry.position + 1;
         this.#note({ seq: entry.seq, position: entry.position, count: 1, bytes: entry.bytes.length });
         if (entry.seq <= last || isLost(entry.seq)) continue; // settled, or stored by a commit that was told to have failed
@@ -126,6 +135,13 @@ export class SpoolLane {
       last = end;
     }
     return { slices: count === 0 ? [] : [writer.view()], count, last, missing };
+  }
+
+  async #stretchFrom(position: number, limits: CutLimits): Promise<Stretch> {
+    const over = this.#over;
+    this.#over = undefined;
+    if (over?.entries[0]?.position === position) return over;
+    return this.#journal.read(this.lane, position, Math.min(limits.bytesMax, READ_BYTES));
   }
 
   /** What may be trimmed when everything up to `seq` is settled: the first position to keep. */

@@ -4,6 +4,7 @@
  * What becomes of a Record stream's batches is record-stream.ts. What a stream has sent and was not answered is bounded in bytes: beyond that
  * no further message of it is taken, and HTTP/2's flow control stops the sender.
  */
+import type { ServerHttp2Session } from 'node:http2';
 import {
   logVerbosity,
   Server,
@@ -34,6 +35,8 @@ const MIB = 1024 * 1024;
 const MESSAGE_BYTES_MAX = 4 * MIB;
 /** What one stream may have sent without an answer. */
 const UNANSWERED_BYTES_MAX = 16 * MIB;
+/** What a connection may send before it was read: some batches. */
+const WINDOW_BYTES = 4 * MIB;
 /** How often health is brought up to date, ms. */
 const HEALTH_MS = 500;
 /** How long a stop waits for what was taken to be answered, and then for clients to take note, ms. */
@@ -84,6 +87,7 @@ export class GrpcInput {
         );
       });
       boundListener(serversOf(server), options);
+      for (const listener of serversOf(server)) listener.on('session', widenWindow);
       return new GrpcInput(options, server, 'path' in options.address ? options.address : { ...options.address, port });
     } catch (error) {
       server.forceShutdown();
@@ -151,6 +155,15 @@ export class GrpcInput {
       callback(answer);
     }
   }
+}
+
+/**
+ * HTTP/2's own window is 64 KiB, a fraction of a batch: a backlog then waits for one round trip after the other. grpc-js has an option for its
+ * clients alone.
+ */
+function widenWindow(session: ServerHttp2Session): void {
+  session.setLocalWindowSize(WINDOW_BYTES);
+  session.settings({ initialWindowSize: WINDOW_BYTES });
 }
 
 /** Record with the size of each message beside it. */
