@@ -1,6 +1,6 @@
 import { visible } from '../writers/console-line.ts';
 import { AnswerError, askProxyText, type Api } from './api.ts';
-import { findEvents, queryOf, type EventQuery } from './event-pages.ts';
+import { findEvents, queryOf, type EventQuery, type FoundEvents } from './event-pages.ts';
 import { attributesOf, objectOf, parseEventView, type EventView } from './event-view.ts';
 import { EXIT, ExitError } from './exit.ts';
 import { count, cut, paint, plural, print, screenColumns, table, terminalJson } from './text.ts';
@@ -16,8 +16,12 @@ const MESSAGE_COLUMNS_MIN = 20;
 
 /** History, newest first; what leads to older events, and what is damaged, is on stderr. */
 export async function listEvents(api: Api, flags: EventListFlags): Promise<void> {
-  const { found, next, missing } = await findEvents(api, queryOf(flags), flags.limit);
-  if (flags.json === true) {
+  printEvents(await findEvents(api, queryOf(flags), flags.limit), flags.json === true);
+}
+
+/** A page, as a table or JSON. */
+export function printEvents({ found, next, missing }: FoundEvents, isJson: boolean): void {
+  if (isJson) {
     const more = `${missing.length > 0 ? `,"missing":[${missing.join(',')}]` : ''}${next === undefined ? '' : `,"next":${JSON.stringify(next)}`}`;
     print(terminalJson(`{"events":[${found.map(({ text }) => text).join(',')}]${more}}`));
     return;

@@ -11,6 +11,8 @@ export type WriterView = Omit<FeedStatus, 'state' | 'deadBytes'> & {
 };
 
 const USUAL_PROMISE = 'at least once';
+/** What begins so is more. */
+const BETTER_PROMISE = 'once';
 
 const HEAD = ['writer', 'state', 'urgent', 'normal', 'oldest', 'dead', 'tries', 'next'];
 const STYLES: Readonly<Record<string, Style>> = { delivering: 'green', retrying: 'yellow', paused: 'yellow' };
@@ -55,7 +57,7 @@ function row(writer: WriterView): string[] {
 
 /** What its deliveries are worth, where that is less than at least once; undefined where it is not. */
 export function lesserPromise({ promise }: WriterView): string | undefined {
-  return promise === undefined || promise === USUAL_PROMISE ? undefined : visible(promise);
+  return promise === undefined || promise === USUAL_PROMISE || promise.startsWith(BETTER_PROMISE) ? undefined : visible(promise);
 }
 
 /** What is to be said of a troubled writer: its last failure, and the answer if there was one. */

@@ -72,6 +72,18 @@ const KINDS: Readonly<Record<string, () => Promise<WriterKind>>> = {
       writeTimeoutMs: (settings) => syslogSettings.parse(settings).timeout + 5000,
     };
   },
+  sql: async () => {
+    const { SqlWriter } = await import('../writers/sql/writer.ts');
+    const { sqlProbe, sqlProblems, sqlSettings } = await import('../writers/sql/settings.ts');
+    return {
+      shape: sqlSettings.shape,
+      check: async (settings) => sqlProblems(sqlSettings.parse(settings)),
+      probe: async (settings, directory) => sqlProbe(sqlSettings.parse(settings), directory),
+      open: async (settings, parts) => SqlWriter.open(sqlSettings.parse(settings), parts),
+      promise: () => 'once, by event id and revision',
+      writeTimeoutMs: (settings) => sqlSettings.parse(settings).timeout + 5000,
+    };
+  },
   file: async () => {
     const { FileWriter } = await import('../writers/file.ts');
     const { fileProbe, fileProblems, fileSettings, ownFile } = await import('../writers/file-settings.ts');

@@ -20,6 +20,7 @@ const SERVERS = [
   { package: 'rsyslog', program: 'rsyslogd', for: 'tests of the syslog writer against rsyslog' },
   { package: 'rsyslog-relp', library: 'rsyslog/imrelp.so', for: 'those over RELP' },
   { package: 'rsyslog-openssl', library: 'rsyslog/lmnsd_ossl.so', for: 'those over TLS' },
+  { package: 'postgresql', postgres: 'postgres', for: 'tests of the sql writer against PostgreSQL' },
 ];
 
 /** A Debian package that conflicts with one of those: not installed, but unpacked into a folder of ours, with what it needs. */
@@ -70,7 +71,7 @@ function matchesLock(lock) {
 }
 
 function installServers() {
-  const missing = SERVERS.filter(({ program, library }) => !(program === undefined ? isLibrary(library) : isOnPath(program)));
+  const missing = SERVERS.filter((server) => !isInstalled(server));
   if (missing.length === 0) return;
   const packages = missing.map((server) => server.package);
   const skipped = missing.map((server) => `${server.package} (for ${server.for})`).join(', ');
@@ -81,7 +82,7 @@ function installServers() {
   say(`installing ${packages.join(', ')} (apt-get) …`);
   try {
     aptGet('update', '-qq');
-    withoutDaemons(() => aptGet('install', '-qq', '-y', '--no-install-recommends', ...packages));
+    withoutDaemons(() => withoutCluster(() => aptGet('install', '-qq', '-y', '--no-install-recommends', ...packages)));
   } catch (error) {
     say(`apt-get failed, tests that need it are skipped: ${skipped}.\n${String(error.stderr ?? error.message).trim()}`);
   }
@@ -121,6 +122,24 @@ function unpackServer() {
   }
 }
 
+function isInstalled({ program, library, postgres }) {
+  if (postgres !== undefined) return isOfPostgres(postgres);
+  return program === undefined ? isLibrary(library) : isOnPath(program);
+}
+
+/** Debian makes a database for everybody when PostgreSQL is installed: the tests make their own. */
+function withoutCluster(install) {
+  const folder = '/etc/postgresql-common/createcluster.d';
+  const file = join(folder, 'fondaco-tests.conf');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(file, 'create_main_cluster = false\n');
+  try {
+    install();
+  } finally {
+    rmSync(file, { force: true });
+  }
+}
+
 /** What apt installs meanwhile is not started: the tests run servers of their own. */
 function withoutDaemons(install) {
   const policy = '/usr/sbin/policy-rc.d';
@@ -155,6 +174,12 @@ function isOnPath(program) {
 function isLibrary(path) {
   const folders = existsSync('/usr/lib') ? readdirSync('/usr/lib').filter((name) => name.endsWith('-linux-gnu')) : [];
   return folders.some((folder) => existsSync(join('/usr/lib', folder, path)));
+}
+
+/** Where Debian has it: /usr/lib/postgresql/<version>/bin/<program>. */
+function isOfPostgres(program) {
+  const home = '/usr/lib/postgresql';
+  return existsSync(home) && readdirSync(home).some((version) => existsSync(join(home, version, 'bin', program)));
 }
 
 function say(text) {

@@ -1,4 +1,5 @@
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
+import type { TableFlags } from '../event-from.ts';
 import type { EventListFlags } from '../event.ts';
 import { eventFilters, moment, wholeNumber } from './arguments.ts';
 import { addNoun, apiOf, defaultVerb, withApiAndJson, withExamples, type ApiFlags } from './options.ts';
@@ -12,14 +13,27 @@ export function addEvent(to: Command): void {
     .option('--until <time>', 'received before then', moment)
     .option('-n, --limit <number>', 'how many, 1 to 1000', wholeNumber(1, 1000), 50)
     .option('--before <cursor>', 'older ones: where the page before ended')
-    .option('--rejected', 'events that were rejected, and why; with --json as they came');
+    .option('--rejected', 'events that were rejected, and why; with --json as they came')
+    .addOption(
+      new Option(
+        '--from <place>',
+        'out of a table of the sql writer: postgres://user@host/database (PGPASSWORD), or a file of SQLite',
+      ).conflicts(['rejected', 'api', 'token', 'tokenFile']),
+    )
+    .option('--table <name>', '… of this name', 'events');
   withExamples(
     withApiAndJson(list),
     'fondaco event list',
     "fondaco event list --type 'cluster.*' --min-severity warn --since 1h",
     'fondaco event list --limit 1000 --json | jq -c .events[]',
     'fondaco event list --rejected',
-  ).action(async (flags: ApiFlags & EventListFlags) => {
+    'fondaco event list --from postgres://fondaco@db.example/events --since 30d',
+  ).action(async (flags: ApiFlags & EventListFlags & Partial<TableFlags>) => {
+    const { from, table = 'events' } = flags;
+    if (from !== undefined) {
+      const { listEventsFrom } = await import('../event-from.ts');
+      return listEventsFrom({ ...flags, from, table }, process.env);
+    }
     if (flags.rejected === true) {
       const { listRejections } = await import('../event-rejections.ts');
       return listRejections(apiOf(flags), flags);

@@ -52,8 +52,8 @@ export function writerContract(name: string, { open, openUnreachable }: WriterCo
     });
 
     const write = async (batch: readonly Delivery[]): Promise<void> => destination.writer.write(batch, never);
-    const events = (lines: readonly string[], labels?: Record<string, string>): DecodedEvent[] =>
-      lines.map((line, i) => eventOf(line, i + 1, labels));
+    const events = (lines: readonly string[], labels?: Record<string, string>, first = 1): DecodedEvent[] =>
+      lines.map((line, i) => eventOf(line, first + i, labels));
 
     it('hands a batch over whole and in order', async () => {
       const all = events(plainLines(1, 500), { region: 'eu', 'a "quoted" label': 'b\\c' });
@@ -69,7 +69,7 @@ export function writerContract(name: string, { open, openUnreachable }: WriterCo
     it('sends the same bytes when a batch comes again, whatever happened in between', async () => {
       const batch = deliveries(events([...nastyLines().slice(0, 40), ...plainLines(1, 20)], { region: 'eu' }));
       await write(batch);
-      await write(deliveries(events(plainLines(900, 910)), { first: 900 }));
+      await write(deliveries(events(plainLines(900, 910), undefined, 900), { first: 900 }));
       await write(deliveries(events([...nastyLines().slice(0, 40), ...plainLines(1, 20)], { region: 'eu' })));
       const [first, , again] = destination.payloads();
       assert.isTrue(first !== undefined && again !== undefined && first.equals(again), 'the payload of a repeat differs');
@@ -101,7 +101,7 @@ export function writerContract(name: string, { open, openUnreachable }: WriterCo
     it('takes both lanes at once', async () => {
       await Promise.all([
         write(deliveries(events(plainLines(1, 50)), { lane: 'normal' })),
-        write(deliveries(events(plainLines(51, 100)), { lane: 'urgent' })),
+        write(deliveries(events(plainLines(51, 100), undefined, 51), { lane: 'urgent' })),
       ]);
       assert.lengthOf(destination.received(), 100);
     });

@@ -1,4 +1,4 @@
-/** What a syslog server has written, held against what was recorded. */
+/** What a syslog server has written, or a table holds, held against what was recorded. */
 import { LANES } from '../../core/lane.ts';
 import type { SyslogEvent } from './from-syslog.ts';
 import type { RecordedIds } from './site.ts';
@@ -7,7 +7,10 @@ import type { RecordedIds } from './site.ts';
  * `lost`: recorded, and not there. `wrongCounts`: what was never recorded, a repeat that differs, an event out of its lane's order or a number of a
  * delivery series that was passed over. For a writer that was there from the start, without dedup.
  */
-export function judgeSyslog(events: readonly SyslogEvent[], ids: RecordedIds): { lost: number; repeated: number; wrongCounts: number } {
+export function judgeSyslog(
+  events: readonly Pick<SyslogEvent, 'id' | 'type' | 'lane' | 'series' | 'seq'>[],
+  ids: RecordedIds,
+): { lost: number; repeated: number; wrongCounts: number } {
   let [lost, repeated, wrongCounts] = [0, 0, 0];
   for (const lane of LANES) {
     const first = new Map<string, string>();
