@@ -30,6 +30,8 @@ export interface Delivery {
   readonly delivery: DeliveryNumber;
   /** Names the entry for ever: positions may be used again after a loss, an epoch's birth never. For idempotency keys, and nothing else is. */
   readonly entry: { readonly epoch: number; readonly birth: number; readonly position: number };
+  /** True of a dead letter that is delivered again: the lane has gone on since, so it stands out of its order. */
+  readonly isReplay?: boolean;
 }
 
 /** Where the event stands in what this writer is sent: seq counts the entries that matched its filter, so a gap is a loss. */

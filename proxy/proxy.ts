@@ -181,11 +181,11 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
   }
 }
 
-async function writerSettings(config: WriterConfig, { directory }: ProxyConfig, parts: ProxyParts): Promise<WriterSettings> {
+async function writerSettings(config: WriterConfig, { directory, site }: ProxyConfig, parts: ProxyParts): Promise<WriterSettings> {
   const { name, kind: kindName, settings, batch, retry, backlog, filter = {}, notices } = config;
   const kind = await knownKind(kindName);
   const writer = async (): Promise<Writer> =>
-    kind.open(settings, { ...parts, directory, name, logger: parts.logger.child({ writer: name }) });
+    kind.open(settings, { ...parts, site, directory, name, logger: parts.logger.child({ writer: name }) });
   return { name, writer, batch, retry, backlog, filter, notices, writeTimeoutMs: kind.writeTimeoutMs(settings) };
 }
 

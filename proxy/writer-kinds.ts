@@ -15,7 +15,9 @@ export interface WriterParts {
 }
 
 /** … and of its config. */
-export interface OpenParts extends WriterParts, WriterContext {}
+export interface OpenParts extends WriterParts, WriterContext {
+  readonly site: string;
+}
 
 /** Settings are given as they are written in the config; but for `check`, they have passed `check`. */
 export interface WriterKind {
@@ -82,6 +84,24 @@ const KINDS: Readonly<Record<string, () => Promise<WriterKind>>> = {
       open: async (settings, parts) => SqlWriter.open(sqlSettings.parse(settings), parts),
       promise: () => 'once, by event id and revision',
       writeTimeoutMs: (settings) => sqlSettings.parse(settings).timeout + 5000,
+    };
+  },
+  redis: async () => {
+    const { RedisWriter } = await import('../writers/redis/writer.ts');
+    const { ownStreams, redisProblems, redisPromise, redisSettings } = await import('../writers/redis/settings.ts');
+    const { tlsFileProblems } = await import('../writers/tls-files.ts');
+    return {
+      shape: redisSettings.shape,
+      check: (settings) => redisProblems(redisSettings.parse(settings)),
+      probe: async (settings, directory) => {
+        const { tls } = redisSettings.parse(settings);
+        const problems = tls ? await tlsFileProblems(tls, directory) : [];
+        return problems.map(({ key, message }) => ({ key: ['tls', ...key], message }));
+      },
+      owns: (settings) => ({ key: 'prefix', what: ownStreams(redisSettings.parse(settings)) }),
+      open: async (settings, parts) => RedisWriter.open(redisSettings.parse(settings), parts),
+      promise: (settings) => redisPromise(redisSettings.parse(settings)),
+      writeTimeoutMs: (settings) => redisSettings.parse(settings).timeout + 5000,
     };
   },
   file: async () => {

@@ -21,6 +21,7 @@ const SERVERS = [
   { package: 'rsyslog-relp', library: 'rsyslog/imrelp.so', for: 'those over RELP' },
   { package: 'rsyslog-openssl', library: 'rsyslog/lmnsd_ossl.so', for: 'those over TLS' },
   { package: 'postgresql', postgres: 'postgres', for: 'tests of the sql writer against PostgreSQL' },
+  { package: 'redis-server', program: 'redis-server', for: 'tests of the redis writer' },
 ];
 
 /** A Debian package that conflicts with one of those: not installed, but unpacked into a folder of ours, with what it needs. */

@@ -184,7 +184,7 @@ export class Replay {
     const { series, seq } = lanes[step.lane];
     const deliveries = step.letters.map(({ letter }, i): Delivery => {
       const delivery = { writer: settings.name, lane: step.lane, series, seq: seq + 1 + i };
-      return { event: eventOf(letter), delivery, entry: letter.entry };
+      return { event: eventOf(letter), delivery, entry: letter.entry, isReplay: true };
     });
     const sentAt = clock.monotonic();
     const sent = await this.#feed.inTurn(step.lane, async () => {

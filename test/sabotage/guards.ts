@@ -359,4 +359,32 @@ export const GUARDS: readonly Guard[] = [
     to: '',
     test: 'test/journal/reading-memory.test.ts',
   },
+  {
+    guard: 'Redis compares an entry that its stream has passed',
+    file: 'writers/redis/script.ts',
+    from: "if event ~= nil and event ~= ARGV[at + 3] then return { 'other', i, event } end",
+    to: '',
+    test: 'test/writers/redis/writer.test.ts',
+  },
+  {
+    guard: 'Redis takes nothing for known that was never written',
+    file: 'writers/redis/script.ts',
+    from: "if event == nil and not isWritten(at) then return { 'passed', i, top, eventAt(top) or '' } end",
+    to: '',
+    test: 'test/writers/redis/writer.test.ts',
+  },
+  {
+    guard: 'a Redis that has lost what it took is noticed',
+    file: 'writers/redis/script.ts',
+    from: "if after ~= '' and below(top, after) then return { 'lost', top } end",
+    to: '',
+    test: 'test/writers/redis/writer.test.ts',
+  },
+  {
+    guard: 'Redis notes what it has written',
+    file: 'writers/redis/script.ts',
+    from: "call('HSET', written, 'series', series, 'from'",
+    to: "call('HSET', written, 'series', '', 'from'",
+    test: 'test/writers/redis/writer.test.ts',
+  },
 ];

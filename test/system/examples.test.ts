@@ -29,7 +29,7 @@ describe('the examples', function () {
   afterEach(async () => remove());
 
   it('have 40 lines at most, and the compiler finds nothing wrong with how they use the package', () => {
-    const files = ['dispatcher.js', 'module-writer.js'].map((file) => join(EXAMPLES, file));
+    const files = ['dispatcher.js', 'module-writer.js', 'redis-worker.js'].map((file) => join(EXAMPLES, file));
     for (const file of files) assert.isAtMost(readFileSync(file, 'utf8').trimEnd().split('\n').length, LINES_MAX);
     const options = '--allowJs --checkJs --strict --noEmit --target es2022 --module nodenext --types node --skipLibCheck'.split(' ');
     const { stdout, status } = spawnSync(
