@@ -5,13 +5,15 @@ import { visible } from '../writers/console-line.ts';
 import { askProxy, type Api } from './api.ts';
 import { EXIT, ExitError } from './exit.ts';
 import { age, bytes, count, cut, paint, plural, print, printJson, screenColumns, screenRows, type Screen } from './text.ts';
-import { isTroubled, lesserPromise, troubleLines, nextSteps, step, writerTable, type WriterView } from './writer-view.ts';
+import { isTroubled, lesserPromise, troubleLines, nextSteps, step, warningTexts, writerTable, type WriterView } from './writer-view.ts';
 
 export type StatusView = Omit<ProxyStatus, 'writers'> & { readonly writers: readonly WriterView[] };
 
 /** What the screen cannot do without. */
 export const STATUS_MEMBERS = ['accepted', 'inputs', 'journal', 'windows', 'writers'];
 const WATCH_MS = 2000;
+/** Lines on the screen; the others are in --json. */
+const WARNINGS_MAX = 5;
 /** For so long a loss is news: a person, or what watches this exit code, has heard of it by then. It is told for good. */
 const NEWS_MS = 24 * 3_600_000;
 
@@ -91,7 +93,7 @@ export function statusScreen(status: StatusView, screen: Screen = {}): string {
   const { writers } = status;
   const head = headLines(status).map((line) => cut(line, columns));
   const table = writers.length === 0 ? 'no writers: events are kept, nothing is delivered' : writerTable(writers, columns);
-  const lines = [...head, '', ...table.split('\n'), ...promiseLines(writers, columns)];
+  const lines = [...head, '', ...table.split('\n'), ...promiseLines(writers, columns), ...warningLines(writers, columns)];
   const blocks = problemBlocks(status).map((block) => block.map((line) => cut(line, columns)));
   return [...lines, ...fitting(blocks, rows - lines.length - 1)].join('\n');
 }
@@ -103,6 +105,12 @@ function promiseLines(writers: readonly WriterView[], columns: number): string[]
     return promise === undefined ? [] : [`${visible(writer.name)} ${promise}`];
   });
   return lesser.length === 0 ? [] : ['', cut(`delivered is: ${lesser.join('; ')}`, columns)];
+}
+
+/** A line for each thing that a destination should have mended although it takes everything. */
+function warningLines(writers: readonly WriterView[], columns: number): string[] {
+  const lines = writers.flatMap(warningTexts).map((text) => cut(text, columns));
+  return lines.length === 0 ? [] : ['', ...lines.slice(0, WARNINGS_MAX)];
 }
 
 function headLines(status: StatusView): string[] {

@@ -60,6 +60,11 @@ export function lesserPromise({ promise }: WriterView): string | undefined {
   return promise === undefined || promise === USUAL_PROMISE || promise.startsWith(BETTER_PROMISE) ? undefined : visible(promise);
 }
 
+/** What its destination should have mended although it takes everything. */
+export function warningTexts({ name, warnings = [] }: WriterView): string[] {
+  return warnings.map((text) => `${visible(name)}: ${visible(text)}`);
+}
+
 /** What is to be said of a troubled writer: its last failure, and the answer if there was one. */
 export function troubleLines({ name, state, pausedSince, lastError }: WriterView): string[] {
   if (state === 'paused') return [`${visible(name)}: paused by hand since ${visible(pausedSince ?? '?')}, everything is kept for it`];

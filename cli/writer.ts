@@ -2,7 +2,7 @@ import { visible } from '../writers/console-line.ts';
 import { AnswerError, askProxy, type Api } from './api.ts';
 import { EXIT, ExitError } from './exit.ts';
 import { print, printJson, screenColumns } from './text.ts';
-import { isTroubled, lesserPromise, troubleLines, nextSteps, step, writerTable, type WriterView } from './writer-view.ts';
+import { isTroubled, lesserPromise, troubleLines, nextSteps, step, warningTexts, writerTable, type WriterView } from './writer-view.ts';
 
 /** All writers, with what the troubled ones said last and what to do about it. */
 export async function listWriters(api: Api, isJson: boolean): Promise<void> {
@@ -19,6 +19,8 @@ export function writerList(writers: readonly WriterView[], columns: number): str
   for (const writer of writers.filter(isTroubled)) {
     lines.push('', ...troubleLines(writer), ...nextSteps(writer).map((todo) => `  ${step(todo)}`));
   }
+  const warnings = writers.flatMap(warningTexts);
+  if (warnings.length > 0) lines.push('', ...warnings);
   return lines.join('\n');
 }
 

@@ -18,5 +18,10 @@ export function retryWaitMs(policy: RetryPolicy, attempts: number, random: () =>
 
 /** True when the policy has no further attempt after `attempts` failed ones. */
 export function isExhausted(policy: RetryPolicy, attempts: number): boolean {
-  return policy.policy !== 'backoff' && policy.attempts !== undefined && attempts >= policy.attempts;
+  return attemptsOf(policy) <= attempts;
+}
+
+/** How many attempts the policy has; Infinity for one without an end. */
+export function attemptsOf(policy: RetryPolicy): number {
+  return policy.policy === 'backoff' ? Infinity : (policy.attempts ?? Infinity);
 }

@@ -21,6 +21,8 @@ export interface ErrorFacts {
   readonly isHeld?: boolean;
   /** REJECTED: the batch was too large (413), so no event in it need be at fault. */
   readonly tooLarge?: boolean;
+  /** Of a write: so many of its deliveries, from the first on, were taken over, and the error is about the one after them alone. */
+  readonly taken?: number;
   /** REJECTED: the part of an event that is at fault, such as `object.kind`. */
   readonly field?: string;
   /** The destination's status, such as `503`. */

@@ -11,7 +11,8 @@ export interface Writer {
   /**
    * Called with batches of one lane, in order, at most one at a time per lane. Resolves when the destination has taken the whole batch
    * over. A batch may come again, in the same or other cuts. Rejects with a FondacoError whose code says what to do:
-   * UNAVAILABLE (keep, try again), REFUSED (pause, keep everything), REJECTED (an event in it, never); anything else counts as UNAVAILABLE.
+   * UNAVAILABLE (keep, try again), REFUSED (pause, keep everything), REJECTED (an event in it, never); anything else counts as UNAVAILABLE. With the fact
+   * `taken` the code is about one delivery: those before it are settled, nothing is said of those behind it, and they come again.
    * When `signal` is aborted it stops as soon as it can and rejects; one that goes on is left alone 10 s later, and called again.
    */
   write(batch: readonly Delivery[], signal: AbortSignal): Promise<void>;
@@ -20,6 +21,8 @@ export interface Writer {
    * sent counts as delivered; where it has, that is sent again.
    */
   hasBroken?(lane: Lane): boolean;
+  /** What a person should know of the destination although it takes everything; a sentence each, asked for by `status`. */
+  warnings?(): readonly string[];
   /** Frees what it holds; called once, after the last write. It is waited for, for 5 s at most, and what it rejects with is only logged. */
   close?(): Promise<void>;
 }

@@ -8,7 +8,7 @@ import { parseAddress, type ListenAddress } from './address.ts';
 import { filterSchema } from './config-filter.ts';
 
 /** Keys of the design that this version has not got yet, by the key they stand below: they get an answer of their own, because they are not misspelt. */
-const LATER = new Set(['subscriptions', 'writers.secret', 'writers.secrets', 'rotate.gzip']);
+const LATER = new Set(['subscriptions', 'rotate.gzip']);
 
 /** True for a key that a later version will know. */
 export function comesLater(path: readonly PropertyKey[]): boolean {

@@ -41,8 +41,8 @@ export interface WriterKind {
 
 const KINDS: Readonly<Record<string, () => Promise<WriterKind>>> = {
   http: async () => {
-    const { HttpWriter, httpEventsMax } = await import('../writers/http.ts');
-    const { httpProblems, httpSettings } = await import('../writers/http-settings.ts');
+    const { HttpWriter } = await import('../writers/http/writer.ts');
+    const { httpEventsMax, httpProblems, httpSettings, httpWriteMs } = await import('../writers/http/settings.ts');
     const { tlsFileProblems } = await import('../writers/tls-files.ts');
     return {
       shape: httpSettings.shape,
@@ -53,7 +53,7 @@ const KINDS: Readonly<Record<string, () => Promise<WriterKind>>> = {
         return problems.map(({ key, message }) => ({ key: ['tls', ...key], message }));
       },
       open: async (settings, parts) => HttpWriter.open(httpSettings.parse(settings), parts),
-      writeTimeoutMs: (settings) => httpSettings.parse(settings).timeout + 5000,
+      writeTimeoutMs: (settings) => httpWriteMs(httpSettings.parse(settings)),
       eventsMax: (settings) => httpEventsMax(httpSettings.parse(settings)),
     };
   },

@@ -1,5 +1,6 @@
 /**
- * CloudEvents 1.0 in its JSON format, alone or as a batch (cloudevents/spec, JSON event format, sections 3 and 4).
+ * CloudEvents 1.0: in its JSON format, alone or as a batch (cloudevents/spec, JSON event format, sections 3 and 4), or with the attributes as
+ * headers of HTTP and `data` as the body (HTTP protocol binding, section 3.1).
  *
  * | attribute | what |
  * |---|---|
@@ -41,10 +42,44 @@ export function cloudEvent(delivered: Delivery): string {
     `{"specversion":"1.0","id":${quote(cloudEventId(event))},"source":"${cloudEventSource(event.source)}","type":"${event.type}"` +
     textMember('subject', subject(event)) +
     `,"time":"${event.time}","severitytext":"${event.severity}","severitynumber":${SEVERITY_NUMBER[event.severity]}` +
-    `,"recordedtime":"${event.receivedTime}","sequence":"${String(delivery.seq).padStart(16, '0')}"` +
+    `,"recordedtime":"${event.receivedTime}","sequence":"${sequence(delivery.seq)}"` +
     (isTrace ? `,"traceparent":"${traceparent}"` : '') +
     `,"datacontenttype":"application/json","data":${data(delivered, isTrace ? '' : traceparent)}}`
   );
+}
+
+/** Binary mode: each attribute as a header. `datacontenttype` is the message's own `content-type`, and `cloudEventBody` its body. */
+export function cloudEventHeaders({ event, delivery }: Delivery): Record<string, string> {
+  const { traceparent = '' } = event;
+  const about = subject(event);
+  return {
+    'ce-specversion': '1.0',
+    'ce-id': headerValue(cloudEventId(event)),
+    'ce-source': headerValue(cloudEventSource(event.source)),
+    'ce-type': event.type,
+    ...(about !== '' && { 'ce-subject': headerValue(about) }),
+    'ce-time': event.time,
+    'ce-severitytext': event.severity,
+    'ce-severitynumber': String(SEVERITY_NUMBER[event.severity]),
+    'ce-recordedtime': event.receivedTime,
+    'ce-sequence': sequence(delivery.seq),
+    ...(TRACEPARENT.test(traceparent) && { 'ce-traceparent': traceparent }),
+  };
+}
+
+/** Binary mode: the body, `application/json`. */
+export function cloudEventBody(delivered: Delivery): string {
+  const { traceparent = '' } = delivered.event;
+  return data(delivered, TRACEPARENT.test(traceparent) ? '' : traceparent);
+}
+
+/** Percent-encoded as section 3.1.3.2 of the HTTP binding has it: space, double quote, per cent, and whatever is not printable ASCII. */
+function headerValue(text: string): string {
+  return text.replace(/[^\x21-\x7e]|["%]/gu, encodeURIComponent);
+}
+
+function sequence(seq: number): string {
+  return String(seq).padStart(16, '0');
 }
 
 /** Unique together with the source: the event's id, and its revision where it is not the first. */

@@ -197,7 +197,7 @@ export class Replay {
     this.#retry.attempted();
     const failure = sent.failure ?? (await this.#unconfirmed(step.lane, sentAt, signal));
     if (!failure) await this.#taken(step, signal);
-    else if (!signal.aborted) await this.#failed(step, failure, signal);
+    else if (!signal.aborted) await this.#failed(await this.#atFault(step, failure, signal), failure, signal);
   }
 
   /** Without acknowledgements a batch counts as taken when the connection has not broken for so long. */
@@ -213,6 +213,16 @@ export class Replay {
     await this.#progress.taken(step, signal);
     this.#size.delivered(step.letters.length);
     this.#rejectionsInARow = 0;
+  }
+
+  /** Where the writer says how far it got, that much is settled, and what is left is the letter that the failure is about. */
+  async #atFault(step: ReplayStep, { facts: { taken } }: FondacoError, signal: AbortSignal): Promise<ReplayStep> {
+    const { letters, damaged } = step;
+    const found = taken === undefined || letters.length === 1 || damaged > 0 ? undefined : letters[taken];
+    if (!found) return step;
+    const { position } = found;
+    if (taken! > 0) await this.#taken({ ...step, to: position, letters: letters.slice(0, taken) }, signal);
+    return { ...step, from: position, to: position + 1, letters: [found] };
   }
 
   async #failed(step: ReplayStep, failure: FondacoError, signal: AbortSignal): Promise<void> {

@@ -1,5 +1,6 @@
 import { LANES, type PerLane } from '../../core/lane.ts';
 import { formatMs } from '../../core/time.ts';
+import type { Writer } from '../../core/writer.ts';
 import { shownError, type FeedRow, type ShownError } from './feed-row.ts';
 
 /** `retrying`: delivering, and the last attempt of a lane failed. The others: see feed-row.ts. */
@@ -20,7 +21,12 @@ export interface FeedStatus {
   readonly resumedAt?: string;
   readonly lanes: PerLane<LaneStatus>;
   readonly lastError?: ShownError;
+  /** What a person should know of the destination although it takes everything; absent where there is nothing. */
+  readonly warnings?: readonly string[];
 }
+
+const WARNINGS_MAX = 10;
+const WARNING_CHARS_MAX = 500;
 
 /** One lane of a feed as people see it. */
 export interface LaneStatus {
@@ -37,9 +43,10 @@ export interface LaneStatus {
 }
 
 /** What a feed's row and its lanes say. */
-export function feedStatus(name: string, row: FeedRow, lanes: PerLane<LaneStatus>): FeedStatus {
+export function feedStatus(name: string, row: FeedRow, lanes: PerLane<LaneStatus>, writer: Writer): FeedStatus {
   const isRetrying = LANES.some((lane) => row.lanes[lane].attempts > 0);
   const { state, paused, resumedAt } = row;
+  const warnings = warningsOf(writer);
   return {
     name,
     state: state === 'delivering' && isRetrying ? 'retrying' : state,
@@ -50,5 +57,17 @@ export function feedStatus(name: string, row: FeedRow, lanes: PerLane<LaneStatus
     ...(resumedAt !== undefined && { resumedAt: formatMs(resumedAt) }),
     lanes,
     ...(row.lastError && { lastError: shownError(row.lastError) }),
+    ...(warnings.length > 0 && { warnings }),
   };
+}
+
+/** Writers may be anybody's: what one says is made sentences of some length, and a mistake in it is no warning. */
+function warningsOf(writer: Writer): readonly string[] {
+  try {
+    const given: unknown = writer.warnings?.();
+    const texts = Array.isArray(given) ? given.filter((text) => typeof text === 'string' && text !== '') : [];
+    return texts.slice(0, WARNINGS_MAX).map((text: string) => text.slice(0, WARNING_CHARS_MAX));
+  } catch {
+    return [];
+  }
 }

@@ -121,6 +121,7 @@ export class Feed {
       this.settings.name,
       this.row,
       perLane((lane) => this.lanes[lane].status()),
+      this.settings.writer,
     );
   }
 

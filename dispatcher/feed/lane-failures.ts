@@ -41,7 +41,9 @@ export class LaneFailures {
     const { name, retry } = this.#feed.settings;
     this.#feed.brokenAt = this.#feed.clock.monotonic();
     this.#progress.fellBack(step);
-    const isLast = isExhausted(retry, this.#progress.row.attempts + 1) && this.#feed.row.state === 'delivering';
+    const state = this.#progress.row;
+    const isEnd = isExhausted(retry, state.attempts + 1) && !this.#retry.isExtra(state, retry);
+    const isLast = isEnd && this.#feed.row.state === 'delivering';
     // Only what stands at the cursor can be set aside: what was sent before it and is not confirmed goes first.
     if (isLast && retry.policy === 'dead-letter' && this.#progress.row.cursor === step.from) {
       if (!this.#hasRoomFor(step)) await this.#refuse(step, failure, signal, true);

@@ -6,6 +6,7 @@ import { Bell } from '../../core/bell.ts';
 import type { Clock } from '../../core/clock.ts';
 import { isFondacoError, type FondacoError } from '../../core/errors.ts';
 import type { Lane } from '../../core/lane.ts';
+import type { Delivery } from '../../core/writer.ts';
 import { InFlight } from './write-attempt.ts';
 import { BatchSize } from './batch-size.ts';
 import type { FeedLane, FeedRow } from './feed-row.ts';
@@ -219,6 +220,7 @@ export class LaneFeed {
     this.#enter('writing');
     this.#feed.began(this.#lane);
     this.#seenHead = this.#head;
+    this.retry.begins();
     const startedAt = this.#clock.monotonic();
     const failure = this.#sharedFailure(turn) ?? (await this.#attempt(step, signal));
     const writeMs = this.#clock.monotonic() - startedAt;
@@ -226,7 +228,7 @@ export class LaneFeed {
     this.#lastFailure = failure;
     this.#fillUpTo(step.to);
     if (!failure) await this.#delivered(step, writeMs, signal);
-    else if (!signal.aborted && !this.#toGiveUp) await this.#failures.handle(step, failure, this.#stateAtCut, signal);
+    else if (!signal.aborted && !this.#toGiveUp) await this.#failed(step, failure, writeMs, signal);
     this.#enter(this.isFailing ? 'waiting' : this.hasWork ? 'preparing' : 'idle');
     this.#feed.ring();
   }
@@ -262,6 +264,30 @@ export class LaneFeed {
     }
     this.#size.delivered(step.deliveries.length);
     this.#feed.wentThrough(this.#lane, wasFailing);
+  }
+
+  /** Where the writer says how far it got, that much is delivered, and the failure is about the one event behind it. */
+  async #failed(step: WriteStep, failure: FondacoError, writeMs: number, signal: AbortSignal): Promise<void> {
+    const { taken } = failure.facts;
+    let failed: WriteStep | undefined = step;
+    if (taken !== undefined && taken < step.deliveries.length && step.deliveries.length > 1) {
+      const before = taken === 0 ? undefined : await this.#recut(step.deliveries.slice(0, taken), signal);
+      if (before) await this.#delivered(before, writeMs, signal);
+      failed = await this.#recut(step.deliveries.slice(taken, taken + 1), signal);
+    }
+    // What cannot be cut again was moved meanwhile, or cannot be read now: it comes again from where the row stands.
+    if (failed) await this.#failures.handle(failed, failure, this.#stateAtCut, signal);
+  }
+
+  /** The step over these deliveries alone, which stand at the cursor; undefined where they do not any more. */
+  async #recut(deliveries: readonly Delivery[], signal: AbortSignal): Promise<WriteStep | undefined> {
+    const step = await this.#cut.next(this.#progress.sent, deliveries.length, signal);
+    if (step?.kind !== 'write' || step.deliveries.length !== deliveries.length) return undefined;
+    const isSame = step.deliveries.every(({ delivery: { series, seq } }, i) => {
+      const { delivery } = deliveries[i]!;
+      return series === delivery.series && seq === delivery.seq;
+    });
+    return isSame ? step : undefined;
   }
 
   /** What was sent and is not confirmed is to be sent again. */

@@ -26,6 +26,10 @@ export class LateWriter implements Writer {
     return this.#opened?.hasBroken?.(lane) ?? false;
   }
 
+  warnings(): readonly string[] {
+    return this.#opened?.warnings?.() ?? [];
+  }
+
   async write(batch: readonly Delivery[], signal: AbortSignal): Promise<void> {
     if (this.#isClosed) throw new FondacoError('UNAVAILABLE', 'this writer is closed');
     const writer = this.#opened ?? (await this.#openWithin(signal));

@@ -1,4 +1,4 @@
-import { retryWaitMs, type RetryPolicy } from '../../core/backoff.ts';
+import { attemptsOf, retryWaitMs, type RetryPolicy } from '../../core/backoff.ts';
 import { restOfWait, type Clock } from '../../core/clock.ts';
 import type { FondacoError } from '../../core/errors.ts';
 import type { RetryState } from './feed-row.ts';
@@ -12,6 +12,9 @@ export class RetryTimer {
   /** When the next attempt is due after a failure, and before when none may be made. */
   #dueAt = 0;
   #notBefore = 0;
+  /** When it is due by the policy; an attempt may be brought forward. */
+  #plannedAt = 0;
+  #isEarly = false;
   /** When the last attempt ended, on the monotonic clock. */
   lastAttemptAt = -Infinity;
 
@@ -22,13 +25,26 @@ export class RetryTimer {
   /** The row was loaded: a wait that it holds goes on. */
   load({ waitMs, waitSince, attempts, askedMs = 0 }: RetryState): void {
     const now = this.#clock.monotonic();
-    this.#dueAt = this.#notBefore = now;
+    this.#dueAt = this.#notBefore = this.#plannedAt = now;
     if (attempts === 0) return;
     const wall = this.#clock.now();
     const restMs = restOfWait(waitMs, waitSince, wall);
-    this.#dueAt = now + restMs;
+    this.#dueAt = this.#plannedAt = now + restMs;
     this.#notBefore = now + restOfWait(askedMs, waitSince, wall);
     this.lastAttemptAt = now - (waitMs - restMs);
+  }
+
+  /** An attempt begins. */
+  begins(): void {
+    this.#isEarly = this.#clock.monotonic() < this.#plannedAt;
+  }
+
+  /**
+   * True where the attempt was brought forward and the policy has an end: it is none of those that the policy has, or a burst of urgent events
+   * would use them up within seconds.
+   */
+  isExtra({ attempts }: RetryState, policy: RetryPolicy): boolean {
+    return attempts > 0 && this.#isEarly && attemptsOf(policy) !== Infinity;
   }
 
   attempted(): void {
@@ -37,14 +53,16 @@ export class RetryTimer {
 
   /** Counts a failed attempt in the row, and sets the next one: by the policy, and not before what the destination asked for. */
   failed(state: RetryState, failure: FondacoError, { policy, random }: { policy: RetryPolicy; random: () => number }): void {
+    const now = this.#clock.monotonic();
     const askedMs = failure.facts.retryAfterMs ?? 0;
+    const isExtra = this.isExtra(state, policy);
     if (state.attempts === 0) state.failingSince = this.#clock.now();
-    state.attempts++;
-    state.waitMs = Math.max(retryWaitMs(policy, state.attempts, random), askedMs);
+    if (!isExtra) state.attempts++;
+    const policyMs = isExtra ? Math.max(0, this.#plannedAt - now) : retryWaitMs(policy, state.attempts, random);
+    state.waitMs = Math.max(policyMs, askedMs);
     state.waitSince = this.#clock.now();
     state.askedMs = askedMs;
-    const now = this.#clock.monotonic();
-    this.#dueAt = now + state.waitMs;
+    this.#dueAt = this.#plannedAt = now + state.waitMs;
     this.#notBefore = askedMs > 0 ? now + askedMs : 0;
   }
 

@@ -22,12 +22,13 @@ export function asFailure(thrown: unknown): FondacoError {
 }
 
 function goodFacts({ facts, cause }: FondacoError): ErrorFacts {
-  const { retryAfterMs, unreachable, tooLarge, field, status, answer } = (facts as ErrorFacts | null | undefined) ?? {};
+  const { retryAfterMs, unreachable, tooLarge, taken, field, status, answer } = (facts as ErrorFacts | null | undefined) ?? {};
   return {
     ...(cause !== undefined && { cause }),
     ...(typeof retryAfterMs === 'number' && retryAfterMs > 0 && { retryAfterMs: Math.min(retryAfterMs, RETRY_AFTER_MS_MAX) }),
     ...(unreachable === true && { unreachable }),
     ...(tooLarge === true && { tooLarge }),
+    ...(typeof taken === 'number' && Number.isInteger(taken) && taken >= 0 && { taken }),
     ...(typeof field === 'string' && { field: field.slice(0, STATUS_CHARS_MAX) }),
     ...(typeof status === 'string' && { status: status.slice(0, STATUS_CHARS_MAX) }),
     ...(typeof answer === 'string' && { answer: answer.slice(0, TEXT_CHARS_MAX) }),

@@ -63,6 +63,17 @@ describe('status screen', () => {
     assert.match(writerList(writers, 120), /old .* syslog, best effort\n/);
   });
 
+  it('says what a destination should have mended although it delivers, and so does the list of writers', () => {
+    const writers = [writer('ops', { warnings: ['its clock is 125 s ahead of\u001b the one here'] }), writer('logs')];
+    const says = 'ops: its clock is 125 s ahead of\\e the one here';
+    const told = status({ writers });
+    assert.isTrue(statusScreen(told, TERMINAL).endsWith(`\n\n${says}`), statusScreen(told));
+    assert.isTrue(writerList(writers, 120).endsWith(`\n\n${says}`));
+    assert.isFalse(needsAttention(told), 'it is no fault of the proxy');
+    const many = [writer('ops', { warnings: Array.from({ length: 10 }, (_, i) => `${i} ${'x'.repeat(500)}`) })];
+    assert.isAtMost(statusScreen(status({ writers: many }), TERMINAL).split('\n').length, 24);
+  });
+
   it('says whose backlog keeps everybody waiting, and what is left of a writer that is gone', () => {
     const refusal = 'the backlog of writer ops has reached its bytesMax of 1048576';
     const told = status({ isReady: false, journal: { ...status().journal, refusal }, departed: [{ name: 'old', dead: 10 }] });

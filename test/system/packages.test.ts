@@ -151,8 +151,7 @@ function body(message: string): string {
 
 /** Of the whole package: what a program without a proxy takes of its writers. */
 const WRITERS = `
-  const { HttpWriter } = await import('fondaco/writers/http');
-  const { httpSettings } = await import('fondaco/writers/http-settings');
+  const { HttpWriter, httpSettings } = await import('fondaco/writers/http');
   const { FileWriter } = await import('fondaco/writers/file');
   const { ConsoleWriter, consoleSettings } = await import('fondaco/writers/console');
   const { fileSettings } = await import('fondaco/writers/file-settings');

@@ -8,8 +8,8 @@
  * | 400, 413 (too large), 422 | REJECTED: an event in the batch |
  * | any other 3xx (redirects are not followed) or 4xx | REFUSED |
  */
-import { FondacoError, type ErrorFacts } from '../core/errors.ts';
-import type { Secrets } from './secrets.ts';
+import { FondacoError, type ErrorFacts } from '../../core/errors.ts';
+import type { Secrets } from '../secrets.ts';
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
@@ -81,8 +81,13 @@ function retryAfter(headers: Headers, now: number): number | undefined {
   if (/^\d+$/.test(value)) return Math.min(Number(value) * 1000, RETRY_AFTER_MS_MAX);
   const at = httpDate(value);
   if (at === undefined) return undefined;
-  const theirs = httpDate(one(headers.date)?.trim() ?? '') ?? now;
+  const theirs = dateOf(headers) ?? now;
   return Math.min(Math.max(0, at - theirs), RETRY_AFTER_MS_MAX);
+}
+
+/** What the answer's `Date` says, wall clock in ms; undefined where it has none. */
+export function dateOf(headers: Headers): number | undefined {
+  return httpDate(one(headers.date)?.trim() ?? '');
 }
 
 /** An HTTP date in any of its three forms (RFC 9110, section 5.6.7). Date.parse alone would take `-5` for one, and asctime's for local time. */

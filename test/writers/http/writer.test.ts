@@ -1,68 +1,14 @@
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { assert } from 'chai';
-import { CloudEvent, HTTP } from 'cloudevents';
-import type { z } from 'zod';
-import { systemClock, type Clock } from '../../core/clock.ts';
-import type { ErrorCode } from '../../core/errors.ts';
-import type { Writer } from '../../core/writer.ts';
-import { httpSettings, type HttpSettings } from '../../writers/http-settings.ts';
-import { httpEventsMax, HttpWriter, webhookId } from '../../writers/http.ts';
-import { failure, writerContract } from '../contract/writer-contract.ts';
-import { deliveries, eventOf, nastyLines, plainLines } from '../support/deliveries.ts';
-import { arrayMembers, fromCloudEvent, fromNative } from '../support/received.ts';
-import { Subscriber, type Answer } from '../support/subscriber.ts';
+import type { ErrorCode } from '../../../core/errors.ts';
+import { webhookId } from '../../../writers/http/webhook-id.ts';
+import type { HttpWriter } from '../../../writers/http/writer.ts';
+import { failure } from '../../contract/writer-contract.ts';
+import { deliveries, eventOf, plainLines } from '../../support/deliveries.ts';
+import { openHttp as open } from '../../support/http-scene.ts';
+import { Subscriber, type Answer } from '../../support/subscriber.ts';
 
-const clock: Clock = { ...systemClock(), now: () => Date.parse('2026-11-22T08:00:00Z') };
 const never = new AbortController().signal;
-
-async function open(settings: z.input<typeof httpSettings>): Promise<HttpWriter> {
-  return HttpWriter.open(httpSettings.parse(settings), { clock, directory: '/' });
-}
-
-/** A port on which nobody listens. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
-const texts: Record<HttpSettings['format'], (body: string) => string[]> = {
-  'cloudevents-batch': arrayMembers,
-  cloudevents: (body) => [body],
-  json: arrayMembers,
-  ndjson: (body) => body.split('\n').slice(0, -1),
-};
-
-for (const format of ['cloudevents-batch', 'cloudevents', 'json', 'ndjson'] as const) {
-  writerContract(`http, ${format}`, {
-    open: async () => {
-      const subscriber = await Subscriber.open();
-      const read = format === 'json' || format === 'ndjson' ? fromNative : fromCloudEvent;
-      const http = await open({ url: subscriber.url, format });
-      const payloads: Buffer[] = [];
-      const writer: Writer = {
-        write: async (batch, signal) => {
-          const before = subscriber.taken.length;
-          await http.write(batch, signal);
-          payloads.push(Buffer.concat(subscriber.taken.slice(before)));
-        },
-        close: async () => http.close(),
-      };
-      return {
-        writer,
-        payloads: () => payloads,
-        received: () => subscriber.taken.flatMap((body) => texts[format](body.toString()).map(read)),
-        hang: () => {
-          subscriber.answer = () => 'hang';
-        },
-        close: async () => subscriber.close(),
-      };
-    },
-    openUnreachable: async () => open({ url: `http://127.0.0.1:${await freePort()}/`, format }),
-  });
-}
 
 describe('http writer', () => {
   let subscriber: Subscriber;
@@ -329,7 +275,7 @@ describe('http writer', () => {
   }
 
   it('lets the urgent lane pass a normal batch that hangs', async () => {
-    subscriber.answer = ({ headers }) => (String(headers['webhook-id']).includes('.urgent.') ? { status: 200 } : 'hang');
+    subscriber.answer = ({ headers }) => (String(headers['webhook-id']).includes('_urgent_') ? { status: 200 } : 'hang');
     const stop = new AbortController();
     const hanging = failure(writer.write(batch, stop.signal));
     await writer.write(deliveries([eventOf(plainLines(1, 1)[0]!)], { lane: 'urgent' }), never);
@@ -339,13 +285,13 @@ describe('http writer', () => {
 
   it('names a batch by writer, lane, birth and positions, and by nothing else', async () => {
     await writer.write(batch, never);
-    assert.equal(subscriber.requests[0]?.headers['webhook-id'], 'ops.normal.1795000000000.1-5');
+    assert.equal(subscriber.requests[0]?.headers['webhook-id'], 'ops_normal_1795000000000_1-5');
     const [first] = batch;
-    assert.equal(webhookId([first!]), 'ops.normal.1795000000000.1-1');
+    assert.equal(webhookId([first!]), 'ops_normal_1795000000000_1-1');
     assert.notEqual(webhookId(deliveries([first!.event], { birth: 7 })), webhookId([first!]));
     const ids = [batch, [batch[0]!, batch[4]!], [batch[0]!, batch[2]!, batch[4]!], [batch[0]!, batch[3]!, batch[4]!]].map(webhookId);
     assert.equal(new Set(ids).size, ids.length);
-    assert.match(ids[1]!, /^ops\.normal\.1795000000000\.1-5\.[0-9a-f]{16}$/);
+    assert.match(ids[1]!, /^ops_normal_1795000000000_1-5_[0-9a-f]{16}$/);
   });
 
   it('sends the headers and the basic authorization of its settings, and its own content type', async () => {
@@ -387,111 +333,5 @@ describe('http writer', () => {
     assert.equal(headers['content-type'], 'application/x-ndjson');
     assert.match(body.toString(), /^(\{.*\}\n){5}$/);
     await other.close();
-  });
-
-  describe('structured CloudEvents', () => {
-    it('are one event a request, in order, each under an id of its own; the first that is not taken ends the write', async () => {
-      const other = await open({ url: subscriber.url, format: 'cloudevents' });
-      subscriber.answer = () => ({ status: subscriber.requests.length === 3 ? 422 : 200 });
-      assert.equal((await failure(other.write(batch, never))).code, 'REJECTED');
-      assert.deepEqual(
-        subscriber.requests.map(({ headers }) => headers['webhook-id']),
-        [1, 2, 3].map((n) => `ops.normal.1795000000000.${n}-${n}`),
-      );
-      await other.close();
-    });
-
-    it('want one event a write, so that what was taken is settled before the next', () => {
-      const settings = (format: HttpSettings['format']): HttpSettings => httpSettings.parse({ url: 'http://h/', format });
-      assert.equal(httpEventsMax(settings('cloudevents')), 1);
-      assert.isUndefined(httpEventsMax(settings('cloudevents-batch')));
-    });
-
-    it('are taken by the cloudevents package as a whole request', async () => {
-      const other = await open({ url: subscriber.url, format: 'cloudevents' });
-      const events = [...nastyLines(), ...plainLines(1, 3)].map((line, i) => eventOf(line, i + 1));
-      await other.write(deliveries(events), never);
-      assert.lengthOf(subscriber.requests, events.length);
-      for (const [i, { headers, body }] of subscriber.requests.entries()) {
-        assert.equal(headers['content-type'], 'application/cloudevents+json');
-        const cloudEvent = HTTP.toEvent({ headers, body: body.toString() }) as CloudEvent<{ message: string }>;
-        assert.isTrue(cloudEvent.validate());
-        assert.equal(cloudEvent.id, events[i]!.id);
-        assert.equal(cloudEvent.data?.message, events[i]!.message);
-      }
-      await other.close();
-    });
-  });
-
-  describe('CloudEvents, judged by the cloudevents package', () => {
-    it('is valid and carries every field', async () => {
-      const lines = [...nastyLines(), ...plainLines(1, 3)];
-      const events = lines.map((line, i) => eventOf(line, i + 1, { region: 'eu' }));
-      await writer.write(deliveries(events), never);
-      const { headers, body } = subscriber.requests[0]!;
-      assert.equal(headers['content-type'], 'application/cloudevents-batch+json');
-      const got = JSON.parse(body.toString()) as Record<string, unknown>[];
-      assert.lengthOf(got, events.length);
-      for (const [i, attributes] of got.entries()) {
-        const event = events[i]!;
-        const cloudEvent = new CloudEvent(attributes, true);
-        assert.isTrue(cloudEvent.validate());
-        assert.equal(cloudEvent.id, event.id);
-        assert.equal(cloudEvent.type, event.type);
-        assert.equal(new Date(String(cloudEvent.time)).getTime(), new Date(event.time).getTime());
-        assert.equal(cloudEvent.severitytext, event.severity);
-        assert.equal(cloudEvent.recordedtime, event.receivedTime);
-        assert.equal(cloudEvent.sequence, String(i + 1).padStart(16, '0'));
-        assert.equal(cloudEvent.datacontenttype, 'application/json');
-        assert.isUndefined(cloudEvent.sequencetype);
-        for (const name of Object.keys(attributes)) assert.match(name, /^[a-z0-9]{1,20}$/);
-        // eslint-disable-next-line no-control-regex -- they are what must not be there
-        assert.notMatch(cloudEvent.subject ?? '', /[\x00-\x1f\x7f-\x9f]/);
-        assert.doesNotThrow(() => new URL(`x:${cloudEvent.source}`));
-        const data = cloudEvent.data as unknown as {
-          message: string;
-          object?: unknown;
-          labels?: unknown;
-          attributes: unknown;
-          delivery: unknown;
-        };
-        assert.equal(data.message, event.message);
-        assert.deepEqual(data.object, event.object);
-        assert.deepEqual(data.labels, { region: 'eu' });
-        assert.deepEqual(data.attributes, event.attributes);
-        assert.deepEqual(data.delivery, { writer: 'ops', lane: 'normal', series: '0199e0c4-7b1e-7000-8000-000000000009' });
-      }
-    });
-
-    it('numbers severities as OpenTelemetry does, and gives a summary the revision once', async () => {
-      const summary = eventOf('{"type":"a.B","severity":"critical","message":"m","object":{"kind":"Node","name":"n\\u00012"}}', 3);
-      const first = summary.id;
-      Object.assign(summary, { id: `${first}.2`, revision: 2, count: 30, added: 10, summarizes: first });
-      const foreign = eventOf('{"type":"a.B","severity":"debug","message":"m"}', 4);
-      Object.assign(foreign, { revision: 1 });
-      await writer.write(deliveries([summary, foreign]), never);
-      const [one, two] = JSON.parse(subscriber.requests[0]!.body.toString()) as Record<string, unknown>[];
-      assert.deepInclude(one, { id: `${first}.2`, severitynumber: 21, subject: 'Node/n%012' });
-      assert.deepInclude(one!.data as object, { revision: 2, count: 30, added: 10, summarizes: first });
-      assert.deepInclude(two, { id: `${foreign.id}.1`, severitynumber: 5 });
-      assert.notProperty(two, 'subject');
-    });
-
-    it('gives trace context as an attribute where it is one, and as data where it is not', async () => {
-      const good = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
-      const line = (traceparent: string): string => JSON.stringify({ type: 'a.B', severity: 'info', message: 'm', traceparent });
-      await writer.write(deliveries([eventOf(line(good)), eventOf(line('not "one"'))]), never);
-      const [one, two] = JSON.parse(subscriber.requests[0]!.body.toString()) as { traceparent?: string; data: { traceparent?: string } }[];
-      assert.equal(one?.traceparent, good);
-      assert.isUndefined(one?.data.traceparent);
-      assert.isUndefined(two?.traceparent);
-      assert.equal(two?.data.traceparent, 'not "one"');
-    });
-
-    it('keeps the text of attributes', async () => {
-      const text = '{ "neg": -0.0, "f": 1.10, "e": 1e+308, "n": {"deep": [ -0, 0.10 ]} }';
-      await writer.write(deliveries([eventOf(`{"type":"a.B","severity":"info","message":"m","attributes":${text}}`)]), never);
-      assert.include(subscriber.requests[0]!.body.toString(), `"attributes":${text}`);
-    });
   });
 });
