@@ -387,4 +387,20 @@ export const GUARDS: readonly Guard[] = [
     to: "call('HSET', written, 'series', '', 'from'",
     test: 'test/writers/redis/writer.test.ts',
   },
+  {
+    guard: 'writers to a table come one after the other, so that a reader misses no row',
+    file: 'writers/sql/postgres-store.ts',
+    from: '`${this.#begin}; ${lockOf(this.#names.table)}`',
+    to: 'this.#begin',
+    test: 'test/writers/sql/postgres.test.ts',
+    grep: 'ascend together',
+  },
+  {
+    guard: 'an event that is in the table already is not written again',
+    file: 'writers/sql/postgres-store.ts',
+    from: ' ON CONFLICT (event_id, revision) DO NOTHING',
+    to: '',
+    test: 'test/writers/sql/postgres.test.ts',
+    grep: 'has one row',
+  },
 ];
