@@ -104,6 +104,22 @@ const KINDS: Readonly<Record<string, () => Promise<WriterKind>>> = {
       writeTimeoutMs: (settings) => redisSettings.parse(settings).timeout + 5000,
     };
   },
+  otlp: async () => {
+    const { OtlpWriter } = await import('../writers/otlp/writer.ts');
+    const { otlpProblems, otlpSettings } = await import('../writers/otlp/settings.ts');
+    const { tlsFileProblems } = await import('../writers/tls-files.ts');
+    return {
+      shape: otlpSettings.shape,
+      check: (settings) => otlpProblems(otlpSettings.parse(settings)),
+      probe: async (settings, directory) => {
+        const { tls } = otlpSettings.parse(settings);
+        const problems = tls ? await tlsFileProblems(tls, directory) : [];
+        return problems.map(({ key, message }) => ({ key: ['tls', ...key], message }));
+      },
+      open: async (settings, parts) => OtlpWriter.open(otlpSettings.parse(settings), parts),
+      writeTimeoutMs: (settings) => otlpSettings.parse(settings).timeout + 5000,
+    };
+  },
   file: async () => {
     const { FileWriter } = await import('../writers/file.ts');
     const { fileProbe, fileProblems, fileSettings, ownFile } = await import('../writers/file-settings.ts');

@@ -26,6 +26,8 @@ const NASTY_EVENTS = 10_000;
 const NASTY_BATCH = 200;
 const BURST = 20;
 const BURST_MS = 20;
+/** So many events may be on their way to the proxy. */
+const AHEAD_MAX = 5000;
 const FLOW_MS = 120_000;
 
 const campaign: Campaign = {
@@ -113,10 +115,12 @@ async function* underLoad({ form, seed, progress }: CampaignOrder, server: Postg
     let isRecording = true;
     const recording = (async () => {
       while (isRecording) {
-        source.record(BURST);
+        const { recorded, settled } = source.recorder.status().ledger;
+        if (recorded - settled < AHEAD_MAX) source.record(BURST);
         await pause(BURST_MS);
       }
     })();
+    recording.catch(() => undefined); // until it is waited for
     const total = ROUNDS[form] * FAULTS.length;
     for (; injected < total; injected++) {
       const before = await counted();

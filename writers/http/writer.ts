@@ -8,7 +8,6 @@ import { gzip } from 'node:zlib';
 import { systemClock, type Clock } from '../../core/clock.ts';
 import { FondacoError } from '../../core/errors.ts';
 import type { Delivery, Writer } from '../../core/writer.ts';
-import { isCutOff, isTlsAlert, networkReason } from '../network-errors.ts';
 import type { Secrets } from '../secrets.ts';
 import { Stop } from '../stop.ts';
 import { loadTls } from '../tls-files.ts';
@@ -16,6 +15,7 @@ import { BODY_MS_MAX, dateOf, readAnswer, refusal } from './answer.ts';
 import { ClockSkew } from './clock-skew.ts';
 import { authorization, secretsOf } from './credentials.ts';
 import { formatOf, type Format } from './format.ts';
+import { certificateHint, networkFailure } from './network-failure.ts';
 import { OneByOne } from './one-by-one.ts';
 import { Pace } from './pace.ts';
 import { ConnectionPool, type Message } from './pool.ts';
@@ -75,8 +75,7 @@ export class HttpWriter implements Writer {
     this.#secrets = secretsOf(settings);
     this.#pace = new Pace(clock, settings.limit);
     this.#oneByOne = isOneByOne(settings) ? new OneByOne(settings.concurrency) : undefined;
-    const answer = settings.tls?.cert === undefined ? 'wants a' : 'does not accept our';
-    this.#hint = url.protocol === 'https:' ? ` (so does a server that ${answer} client certificate)` : '';
+    this.#hint = certificateHint(url.protocol === 'https:', settings.tls?.cert !== undefined);
     this.#headers = {
       'user-agent': USER_AGENT,
       ...authorization(settings),
@@ -116,7 +115,7 @@ export class HttpWriter implements Writer {
     try {
       await this.#exchange(message, sentAt, stop);
     } catch (error) {
-      throw this.#asOurs(error, stop);
+      throw networkFailure(error, { what: this.#what, stop, pool: this.#pool, hint: this.#hint });
     } finally {
       stop.clear();
     }
@@ -141,18 +140,6 @@ export class HttpWriter implements Writer {
     const text = await readAnswer(body, this.#secrets);
     const error = refusal(this.#what, { status, headers, text }, now);
     if (error) throw error;
-  }
-
-  /** What the network did, in our words. */
-  #asOurs(error: unknown, { why, limit }: Stop): FondacoError {
-    if (error instanceof FondacoError) return error;
-    const unavailable = (text: string, isAway = false): FondacoError =>
-      new FondacoError('UNAVAILABLE', this.#what + text, { cause: error, ...(isAway && { unreachable: true }) });
-    if (why === 'stopped') return unavailable(' was stopped');
-    if (why !== undefined) return unavailable(` must be answered within ${limit}`);
-    if (this.#pool.isClosed) return unavailable(': this writer was closed');
-    const reason = networkReason(error) + (isCutOff(error) ? this.#hint : '');
-    return unavailable(` failed: ${reason}`, isTlsAlert(error) || this.#pool.hasNotReached(error));
   }
 }
 
