@@ -7,7 +7,7 @@ import type { Journal } from '../../../core/journal.ts';
 import { eventOf } from '../../../dispatcher/dead-letters/dead-letters.ts';
 import { Dispatch, type WriterSettings } from '../../../dispatcher/index.ts';
 import { openJournal } from '../../../journal/index.ts';
-import { httpEventsMax, httpSettings, type HttpSettings } from '../../../writers/http/settings.ts';
+import { httpEventsMax, httpSettings } from '../../../writers/http/settings.ts';
 import { HttpWriter } from '../../../writers/http/writer.ts';
 import { eventsOf } from '../../support/http-scene.ts';
 import { Subscriber, type SeenRequest } from '../../support/subscriber.ts';
