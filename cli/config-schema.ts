@@ -1,6 +1,6 @@
 /** JSON Schema of the config, for editors and generators of configs. */
 import { z } from 'zod';
-import { configSchema, writerShape } from '../proxy/config-schema.ts';
+import { configSchema, removedShape, writerShape } from '../proxy/config-schema.ts';
 import { WRITER_KINDS, writerKind } from '../proxy/writer-kinds.ts';
 import { section } from '../writers/settings.ts';
 import { leafKind, writtenForm } from './config-values.ts';
@@ -21,8 +21,8 @@ export async function buildConfigSchema(): Promise<Json> {
   );
   const { writers } = schema.properties as { writers: Json };
   // Told apart by `kind`, so that an editor says what is wrong with this kind instead of that none of them fits.
-  writers.items = {
-    type: 'object',
+  const { $schema: _draft, ...removed } = toJson(section(removedShape));
+  const written = {
     required: ['name', 'kind'],
     properties: { kind: { enum: WRITER_KINDS } },
     allOf: kinds.map((kind, i) => {
@@ -30,6 +30,7 @@ export async function buildConfigSchema(): Promise<Json> {
       return { if: { properties: { kind: { const: WRITER_KINDS[i] } }, required: ['kind'] }, then: kind };
     }),
   };
+  writers.items = { type: 'object', if: { required: ['removed'] }, then: removed, else: written };
   const { $schema, ...rest } = schema;
   return {
     $schema,

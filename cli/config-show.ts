@@ -4,7 +4,7 @@ import { stringify } from 'yaml';
 import type { z } from 'zod';
 import { checkConfig, type ProxyConfig } from '../proxy/config.ts';
 import { DEFAULT_WRITERS } from '../proxy/config-writers.ts';
-import { configSchema, writerShape } from '../proxy/config-schema.ts';
+import { configSchema, removedShape, writerShape } from '../proxy/config-schema.ts';
 import { ConfigText, SECRET_KEYS, type KeyPath } from '../proxy/config-yaml.ts';
 import { writerKind } from '../proxy/writer-kinds.ts';
 import { section } from '../writers/settings.ts';
@@ -41,7 +41,8 @@ export async function effectiveConfig(
   const source: Source = { written: (path) => text?.written(path), directory: config.directory };
   const shown = effective(configSchema, value, [], source) as Record<string, unknown>;
   const given = Array.isArray(value.writers) ? (value.writers as Record<string, unknown>[]) : undefined;
-  const writers = (given ?? DEFAULT_WRITERS).map(async (writer, index) => {
+  const writers = (given ?? (DEFAULT_WRITERS as Record<string, unknown>[])).map(async (writer, index) => {
+    if (writer.removed !== undefined) return effective(section(removedShape), writer, ['writers', index], source);
     const shape = { ...writerShape, ...(await writerKind(String(writer.kind)))?.shape };
     const { name, kind, ...rest } = effective(section(shape), writer, ['writers', index], source) as Record<string, unknown>;
     return { name, kind, ...ownFirst(rest) };

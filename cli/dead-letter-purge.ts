@@ -11,16 +11,17 @@ export interface PurgeFlags extends ChosenLetters {
 }
 
 /** Destroys dead letters, after asking. Rejects with exit code 64 for what names nothing, and for no answer where there is no terminal. */
-export async function purgeDeadLetters(api: Api, given: readonly string[], { all, yes, json }: PurgeFlags): Promise<void> {
-  const choices = await choose(api, given, all === true);
+export async function purgeDeadLetters(api: Api, given: readonly string[], flags: PurgeFlags): Promise<void> {
+  const { yes, json } = flags;
+  const choices = await choose(api, given, flags);
   const isSure = choices.length === 0 || yes === true || (await confirm(whatIsDestroyed(choices)));
   if (!isSure) {
     print('nothing was destroyed');
     return;
   }
   const purged = [];
-  for (const { writer, ids } of choices) {
-    const body = { writer, ...(ids && { ids }) };
+  for (const { writer, ids, filter } of choices) {
+    const body = { writer, ...(ids && { ids }), ...(filter && { filter }) };
     const answer = await withKnownWriters(api, writer, async () =>
       askProxy<{ purged: number; missing?: string[] }>(api, '/v1/dead-letters/purge', { method: 'POST', body }),
     );
@@ -35,6 +36,9 @@ export async function purgeDeadLetters(api: Api, given: readonly string[], { all
 
 /** `This destroys 12 dead letters of ops …`. */
 export function whatIsDestroyed(choices: readonly Choice[]): string {
-  const parts = choices.map(({ writer, ids, count }) => `${ids ? '' : 'all '}${plural(count, 'dead letter')} of ${visible(writer)}`);
+  const parts = choices.map(({ writer, ids, filter, count }) => {
+    const which = filter ? 'what the filter matches of ' : ids ? '' : 'all ';
+    return `${which}${plural(count, 'dead letter')} of ${visible(writer)}`;
+  });
   return `This destroys ${parts.join(' and ')}: they will never be delivered, and the ledger counts them as dropped.`;
 }

@@ -19,11 +19,13 @@ export interface ReplayFlags extends ChosenLetters {
  * Has dead letters delivered again, writer by writer, and waits for it unless `detach`; the proxy goes on when nobody waits. Exits 1 if some died
  * again or a replay stopped. Rejects with exit code 64 for what names nothing, 69 if a replay of the writer is under way.
  */
-export async function replayDeadLetters(api: Api, given: readonly string[], { all, detach, json }: ReplayFlags): Promise<void> {
-  const choices = await choose(api, given, all === true);
+export async function replayDeadLetters(api: Api, given: readonly string[], flags: ReplayFlags): Promise<void> {
+  const { detach, json } = flags;
+  const choices = await choose(api, given, flags);
   const replays: ReplayView[] = [];
   for (const choice of choices) {
     const started = await startReplay(api, choice);
+    if (!started) continue; // the filter matches none
     const isWaitedFor = detach !== true && started.state !== 'done';
     if (isWaitedFor) process.stderr.write(`${replayLine(started)} (Ctrl-C leaves it to the proxy)\n`);
     const replay = isWaitedFor ? await watchReplay(api, started) : started;
@@ -31,15 +33,15 @@ export async function replayDeadLetters(api: Api, given: readonly string[], { al
     if (json !== true) print(replayLine(replay));
   }
   if (json === true) printJson({ replays });
-  else if (choices.length === 0) print('no dead letters');
+  else if (replays.length === 0) print(choices.length === 0 ? 'no dead letters' : 'no dead letter matches');
   const isAnyLeft = replays.some(({ deadAgain, state }) => deadAgain > 0 || state === 'stopped');
   if (isAnyLeft) process.exitCode = EXIT.attention;
 }
 
-async function startReplay(api: Api, { writer, ids }: Choice): Promise<ReplayView> {
-  const body = { writer, ...(ids && { ids }) };
+async function startReplay(api: Api, { writer, ids, filter }: Choice): Promise<ReplayView | undefined> {
+  const body = { writer, ...(ids && { ids }), ...(filter && { filter }) };
   const { replay, missing } = await withKnownWriters(api, writer, async () =>
-    askProxy<{ replay: ReplayView; missing?: string[] }>(api, '/v1/dead-letters/replay', { method: 'POST', body }),
+    askProxy<{ replay?: ReplayView; missing?: string[] }>(api, '/v1/dead-letters/replay', { method: 'POST', body }),
   );
   tellMissing(missing);
   return replay;

@@ -1,5 +1,6 @@
 /** Dead letters and replays as the HTTP surface shows them, and how a command line names them. */
 import type { Lane } from '../core/lane.ts';
+import type { Filter } from '../dispatcher/feed/filter.ts';
 import { visible } from '../writers/console-line.ts';
 import { askProxy, type Api } from './api.ts';
 import { checkEventView, type EventView } from './event-view.ts';
@@ -41,16 +42,20 @@ export interface DeadLetterPage {
   readonly damaged?: readonly string[];
 }
 
-/** Which dead letters a verb is about: `writer/lane/position`, or with `--all` names of writers. */
+/** Which dead letters a verb is about: `writer/lane/position`, or with `--all` or a filter names of writers. */
 export interface ChosenLetters {
   readonly all?: boolean;
+  /** YAML, as in the config; or a file with it. */
+  readonly filter?: string;
+  readonly file?: string;
   readonly json?: boolean;
 }
 
-/** Dead letters of one writer; without ids all that there are. */
+/** Dead letters of one writer: by ids, those that a filter lets through, or all that there are (`count`, of those that it has). */
 export interface Choice {
   readonly writer: string;
   readonly ids?: readonly string[];
+  readonly filter?: Filter;
   readonly count: number;
 }
 
@@ -63,9 +68,15 @@ export function deadLetterPath(id: string): string {
 }
 
 /** What was chosen, by writer. Rejects with exit code 64 for what names nothing. */
-export async function choose(api: Api, given: readonly string[], all: boolean): Promise<Choice[]> {
+export async function choose(api: Api, given: readonly string[], { all = false, filter, file }: ChosenLetters): Promise<Choice[]> {
+  if (filter !== undefined || file !== undefined) {
+    if (all) throw new ExitError(EXIT.usage, 'give --all or a filter, not both');
+    const { readFilter } = await import('./filter-source.ts'); // what reads filters takes its time to load
+    const wanted = await readFilter(api, { ...(filter !== undefined && { filter }), ...(file !== undefined && { file }) });
+    return (await chooseAll(api, given)).map((choice) => ({ ...choice, filter: wanted }));
+  }
   if (all) return chooseAll(api, given);
-  if (given.length === 0) throw new ExitError(EXIT.usage, 'give ids (fondaco dead-letter list shows them), or --all');
+  if (given.length === 0) throw new ExitError(EXIT.usage, 'give ids (fondaco dead-letter list shows them), --all or --filter');
   const byWriter = new Map<string, Set<string>>();
   for (const id of given) {
     const writer = checkId(id);
@@ -83,7 +94,10 @@ async function chooseAll(api: Api, names: readonly string[]): Promise<Choice[]> 
   const unknown = names.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     const expected = known.length === 0 ? 'there are none' : `there are ${known.join(', ')}`;
-    throw new ExitError(EXIT.usage, visible(`with --all only names of writers: there is no ${JSON.stringify(unknown)}, ${expected}`));
+    throw new ExitError(
+      EXIT.usage,
+      visible(`with --all or a filter only names of writers: there is no ${JSON.stringify(unknown)}, ${expected}`),
+    );
   }
   return [...writers, ...departed]
     .filter(({ name, dead }) => dead > 0 && (names.length === 0 || names.includes(name)))

@@ -7,7 +7,11 @@ import { EXIT, ExitError } from './exit.ts';
 import { age, bytes, count, cut, paint, plural, print, printJson, screenColumns, screenRows, type Screen } from './text.ts';
 import { isTroubled, lesserPromise, troubleLines, nextSteps, step, warningTexts, writerTable, type WriterView } from './writer-view.ts';
 
-export type StatusView = Omit<ProxyStatus, 'writers'> & { readonly writers: readonly WriterView[] };
+/** `config`: of a proxy of this version. */
+export type StatusView = Omit<ProxyStatus, 'writers' | 'config'> & {
+  readonly writers: readonly WriterView[];
+  readonly config?: ProxyStatus['config'];
+};
 
 /** What the screen cannot do without. */
 export const STATUS_MEMBERS = ['accepted', 'inputs', 'journal', 'windows', 'writers'];
@@ -56,7 +60,14 @@ async function screenOrProblem(api: Api, screen: Screen): Promise<string> {
 export function needsAttention(status: StatusView): boolean {
   const { isReady, isBalanced, journal, writers, departed } = status;
   const isTaking = isReady && !journal.isLow && journal.refusal === undefined;
-  return !isTaking || !isBalanced || isLossNews(status) || departed.length > 0 || writers.some(isTroubled);
+  return (
+    !isTaking ||
+    status.config?.problems !== undefined ||
+    !isBalanced ||
+    isLossNews(status) ||
+    departed.length > 0 ||
+    writers.some(isTroubled)
+  );
 }
 
 /** True for a day after the last loss that was no purge. */
@@ -169,6 +180,15 @@ export function problemsOf(status: StatusView): ProblemView[] {
     add(`ingest: ${visible(journal.refusal)}; agents keep events in their spools`, todo);
   } else if (!isReady || journal.isLow)
     add('ingest: the disk is full or fails, agents keep events in their spools', 'fondaco doctor; the log of the proxy says why');
+  const { problems: mistakes = [], needsRestart = [], file } = status.config ?? {};
+  if (mistakes.length > 0) {
+    const says = [
+      `config: ${visible(file ?? '')} is not in effect as it is now, what ran goes on`,
+      ...mistakes.map((text) => `  ${visible(text)}`),
+    ];
+    problems.push({ says, steps: ['mend it, then fondaco config check; it is taken over by itself, or by SIGHUP'] });
+  }
+  if (needsRestart.length > 0) add(`config: ${needsRestart.map(visible).join(', ')}: changed, and not in effect yet`, 'restart the proxy');
   if (!isBalanced) add('the books do not balance: a bug, or a damaged store', 'fondaco ledger verify');
   if (isLossNews(status)) addLosses(status, add);
   for (const { name, dead } of departed) {

@@ -56,8 +56,8 @@ export interface Journal {
 
   /** Calls `listener` after every durable commit. Returns what ends it. */
   onCommit(listener: () => void): () => void;
-  /** Calls `hook` after the disk was reopened, before operations are taken again. */
-  onReopen(hook: (epoch: Epoch) => Promise<void>): void;
+  /** Calls `hook` after the disk was reopened, before operations are taken again. Returns what ends it. */
+  onReopen(hook: (epoch: Epoch) => Promise<void>): () => void;
   /** True while operations are taken. */
   readonly isOpen: boolean;
   /** True while the disk is short of room: only what frees room, or must be said, should be committed. It ends by itself; listeners are called. */

@@ -23,6 +23,8 @@ export interface Writer {
   hasBroken?(lane: Lane): boolean;
   /** What a person should know of the destination although it takes everything; a sentence each, asked for by `status`. */
   warnings?(): readonly string[];
+  /** SIGHUP: what it has open by name (a file that was renamed, say) is to be let go, and opened anew by the next write. */
+  reopen?(): void;
   /** Frees what it holds; called once, after the last write. It is waited for, for 5 s at most, and what it rejects with is only logged. */
   close?(): Promise<void>;
 }

@@ -5,7 +5,6 @@
  * It is put together here and nowhere else: what all share (dispatcher.ts), a feed for each writer (feed/), the limits of the journal
  * (limits/), and an input for events of this process (inputs/local-input.ts).
  */
-import { setMaxListeners } from 'node:events';
 import { hostname } from 'node:os';
 import type { Batch, BatchReply } from '../core/batch.ts';
 import { systemClock, systemRandom, type Clock } from '../core/clock.ts';
@@ -18,8 +17,8 @@ import { DEAD_PREFIX, storedLetter, type LetterPlace, type StoredLetter } from '
 import type { TypeRules } from '../core/type-rules.ts';
 import type { DedupOptions } from './acceptance/dedup.ts';
 import { Dispatcher } from './dispatcher.ts';
-import { Feed } from './feed/feed.ts';
-import type { FeedSettings } from './feed/feed-settings.ts';
+import type { Feed } from './feed/feed.ts';
+import { FeedSet } from './feed-set.ts';
 import type { FeedStatus } from './feed/feed-status.ts';
 import { readLedger, type Ledger } from './ledger/ledger.ts';
 import { LocalInput } from './inputs/local-input.ts';
@@ -49,6 +48,12 @@ export interface DispatchOptions {
   readonly onProblem?: (problem: Error) => void;
 }
 
+/** What `Dispatch.change` is to do. */
+export interface WriterChange {
+  readonly put?: readonly WriterSettings[];
+  readonly remove?: readonly { readonly name: string; readonly purge?: boolean }[];
+}
+
 /** What `Dispatch.status` tells, as of now. */
 export interface DispatchStatus {
   /** Why nothing is taken in at the moment; absent while events are taken. */
@@ -57,28 +62,24 @@ export interface DispatchStatus {
   readonly writers: readonly FeedStatus[];
 }
 
-/** How long the closing of a writer may take. */
-const CLOSE_MS = 5000;
 const DAY_MS = 86_400_000;
 const KEYS = ['writers', 'component', 'node', 'dedup', 'urgent', 'budget', 'types', 'clock', 'random', 'onProblem'];
 
 /** A journal with its writers: open it, `run` it, `record` into it. */
 export class Dispatch {
   readonly dispatcher: Dispatcher;
+  /** Those that there are now. */
   readonly feeds: readonly Feed[];
   readonly backlog: Backlog;
+  readonly #set: FeedSet;
   readonly #input: LocalInput;
-  readonly #onProblem: (problem: Error) => void;
 
-  private constructor(
-    parts: { dispatcher: Dispatcher; feeds: readonly Feed[]; backlog: Backlog; input: LocalInput },
-    onProblem?: (problem: Error) => void,
-  ) {
+  private constructor(parts: { dispatcher: Dispatcher; set: FeedSet; backlog: Backlog; input: LocalInput }) {
     this.dispatcher = parts.dispatcher;
-    this.feeds = parts.feeds;
+    this.feeds = parts.set.feeds;
     this.backlog = parts.backlog;
+    this.#set = parts.set;
     this.#input = parts.input;
-    this.#onProblem = onProblem ?? (() => undefined);
   }
 
   /**
@@ -91,8 +92,8 @@ export class Dispatch {
     const { dedup, urgent, budget, node, component } = checked(options);
     const settings = feedSettings(options.writers);
     const dispatcher = await Dispatcher.open(journal, { clock, random, dedup, urgent, node, types });
-    const feeds = await Promise.all(settings.map(async (each) => Feed.open(dispatcher, each)));
-    const backlog = await Backlog.open(dispatcher, feeds, budget);
+    const set = await FeedSet.open(dispatcher, settings, onProblem ?? (() => undefined));
+    const backlog = await Backlog.open(dispatcher, set.feeds, budget);
     const accept = dispatcher.accept.bind(dispatcher);
     const input = new LocalInput({
       accept,
@@ -104,7 +105,7 @@ export class Dispatch {
       urgent,
       types,
     });
-    return new Dispatch({ dispatcher, feeds, backlog, input }, onProblem);
+    return new Dispatch({ dispatcher, set, backlog, input });
   }
 
   /**
@@ -129,15 +130,23 @@ export class Dispatch {
   async run(signal: AbortSignal): Promise<void> {
     const bug = new AbortController();
     const stop = AbortSignal.any([signal, bug.signal]);
-    setMaxListeners(0, stop); // every lane of every writer listens; Node would warn of the eleventh
-    const loops = [this.dispatcher.run(stop), this.backlog.run(stop), ...this.feeds.map(async (feed) => feed.run(stop))];
+    const loops = [this.dispatcher.run(stop), this.backlog.run(stop), this.#set.run(stop)];
     const closed = new Promise((resolve) => {
       if (stop.aborted) resolve(undefined);
       else stop.addEventListener('abort', resolve, { once: true });
     }).then(async () => this.#input.close());
     await Promise.all([...loops, closed].map(async (running) => running.catch((error: unknown) => bug.abort(error))));
-    await Promise.all(this.feeds.map(async ({ settings }) => this.#close(settings)));
     if (bug.signal.aborted) throw asError(bug.signal.reason);
+  }
+
+  /**
+   * Changes writers while the others go on. `put`: new ones, which get what comes from now on, and others in the place of those of the same name,
+   * each from its cursor. `remove`: with `purge` its dead letters and what waits for it are given up, which is announced; else they are kept in case
+   * it comes back. Resolves when it is so. Rejects CONFIG, with nothing changed, for settings that are wrong; UNAVAILABLE or FULL where the journal
+   * takes nothing, or at the end of `run`: what was done until then stays.
+   */
+  async change({ put = [], remove = [] }: WriterChange): Promise<void> {
+    await this.#set.change({ put: feedSettings(put), remove: remove.map(({ name, purge = false }) => ({ name, purge })) });
   }
 
   /** As of now, from memory: ahead of the disk by the commits in flight. */
@@ -177,20 +186,6 @@ export class Dispatch {
     if (feed) return feed;
     const names = this.feeds.map(({ settings }) => settings.name).join(', ');
     throw new FondacoError('CONFIG', `writer must be one of ${names || 'none'}, got ${JSON.stringify(writer)}`);
-  }
-
-  async #close({ name, writer }: FeedSettings): Promise<void> {
-    const over = new AbortController();
-    const late = this.dispatcher.clock.sleep(CLOSE_MS, over.signal).then(() => {
-      if (!over.signal.aborted) throw new FondacoError('UNAVAILABLE', `it must be closed within ${CLOSE_MS} ms`);
-    });
-    try {
-      await Promise.race([(async () => writer.close?.())(), late]);
-    } catch (error) {
-      this.#onProblem(new FondacoError('UNAVAILABLE', `writer ${name} cannot be closed: ${asError(error).message}`, { cause: error }));
-    } finally {
-      over.abort();
-    }
   }
 }
 

@@ -281,6 +281,9 @@ export class Dispatcher {
     return this.#told;
   }
 
+  /** Writers that have a feed: their rows are no one else's. */
+  readonly served = new Set<string>();
+
   /** True if the writer has had a row. */
   knows(writer: string): boolean {
     return this.#counts.writers.includes(writer);
@@ -290,6 +293,13 @@ export class Dispatcher {
   know(draft: Draft, writer: string): void {
     if (this.knows(writer)) return;
     this.#counts.writers.push(writer);
+    this.#putCounts(draft);
+  }
+
+  /** Notes in the commit that deletes its row that there is no such writer. `dropped`: entries that it was given up. */
+  forget(draft: Draft, writer: string, dropped: number): void {
+    this.#counts.writers = this.#counts.writers.filter((each) => each !== writer);
+    this.#counts.droppedByRemoved += dropped;
     this.#putCounts(draft);
   }
 

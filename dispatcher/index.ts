@@ -15,7 +15,7 @@ export type { Delivery, DeliveryNumber, Writer } from '../core/writer.ts';
 export type { BacklogStatus, Budget } from './limits/backlog.ts';
 export type { DeadLetter, LetterPlace, StoredLetter } from './dead-letters/dead-letters.ts';
 export type { DedupOptions } from './acceptance/dedup.ts';
-export { Dispatch, type DispatchOptions, type DispatchStatus } from './dispatch.ts';
+export { Dispatch, type DispatchOptions, type DispatchStatus, type WriterChange } from './dispatch.ts';
 export type { BacklogLimits } from './feed/feed-settings.ts';
 export type { FeedState, FeedStatus, LaneStatus } from './feed/feed-status.ts';
 export type { FeedError } from './feed/feed-row.ts';

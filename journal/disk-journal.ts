@@ -75,7 +75,7 @@ export class DiskJournal implements Journal {
   #reopened: Promise<void> = Promise.resolve();
   #closed: Promise<void> | undefined;
   readonly #listeners = new Set<() => void>();
-  readonly #hooks: ((epoch: Epoch) => Promise<void>)[] = [];
+  readonly #hooks = new Set<(epoch: Epoch) => Promise<void>>();
 
   private constructor(openDisk: OpenDisk, options: JournalOptions) {
     this.#openDisk = openDisk;
@@ -200,8 +200,9 @@ export class DiskJournal implements Journal {
     return () => this.#listeners.delete(listener);
   }
 
-  onReopen(hook: (epoch: Epoch) => Promise<void>): void {
-    this.#hooks.push(hook);
+  onReopen(hook: (epoch: Epoch) => Promise<void>): () => void {
+    this.#hooks.add(hook);
+    return () => this.#hooks.delete(hook);
   }
 
   /** Waits for what is being written, and takes nothing more. */

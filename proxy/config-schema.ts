@@ -61,6 +61,9 @@ export const writerShape = {
   notices: flag().default(true),
 };
 
+/** In the place of a writer that is no more: whether its place, its dead letters and what waits for it are kept, in case it comes back, or given up. */
+export const removedShape = { name: writerShape.name, removed: oneOf('purge', 'keep') };
+
 const address = (): z.ZodType<ListenAddress> =>
   leaf('host:port, [IPv6]:port or unix:/path', { type: 'string' }, (value) =>
     typeof value === 'string' ? parseAddress(value) : undefined,

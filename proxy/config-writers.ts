@@ -7,7 +7,7 @@ import type { Filter } from '../dispatcher/feed/filter.ts';
 import { section, type SettingProblem } from '../writers/settings.ts';
 import { filterOf } from './config-filter.ts';
 import { member, reportIssues } from './config-problems.ts';
-import { retryPolicy, writerShape } from './config-schema.ts';
+import { removedShape, retryPolicy, writerShape } from './config-schema.ts';
 import { showPath, type ConfigText, type KeyPath } from './config-yaml.ts';
 import { WRITER_KINDS, writerKind, type WriterKind } from './writer-kinds.ts';
 
@@ -24,6 +24,12 @@ export interface WriterConfig {
   readonly notices: boolean;
 }
 
+/** A writer that is no more, and what becomes of what it had. */
+export interface RemovedWriter {
+  readonly name: string;
+  readonly removed: 'purge' | 'keep';
+}
+
 /** Without a config: what comes in is shown. */
 export const DEFAULT_WRITERS = [{ name: 'console', kind: 'console', batch: { interval: '100ms' } }];
 
@@ -36,9 +42,25 @@ export async function defaultWriters(): Promise<WriterConfig[]> {
 /** The writers as the config has them. What is wrong is added to the text's problems, and that writer left out. */
 export async function buildWriters(text: ConfigText, given: readonly unknown[], directory: string): Promise<WriterConfig[]> {
   checkNames(text, given);
-  const built = await Promise.all(given.map(async (value, index) => buildWriter(text, value, index, directory)));
+  const built = await Promise.all(
+    given.map(async (value, index) => (isRemoved(value) ? undefined : buildWriter(text, value, index, directory))),
+  );
   await checkOwned(text, built, directory);
   return built.filter((writer) => writer !== undefined);
+}
+
+/** Of the same list: those that are no more. What is wrong is added to the text's problems. */
+export function removedWriters(text: ConfigText, given: readonly unknown[]): RemovedWriter[] {
+  return given.flatMap((value, index) => {
+    if (!isRemoved(value)) return [];
+    const parsed = section(removedShape).safeParse(value);
+    if (!parsed.success) reportIssues(text, parsed.error.issues, ['writers', index]);
+    return parsed.success ? [parsed.data] : [];
+  });
+}
+
+function isRemoved(value: unknown): boolean {
+  return member(value, 'removed') !== undefined;
 }
 
 async function buildWriter(text: ConfigText, value: unknown, index: number, directory: string): Promise<WriterConfig | undefined> {

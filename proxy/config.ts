@@ -15,7 +15,7 @@ import { formatAddress, isLocal, parseAddress, type ListenAddress } from './addr
 import { readConfigCatalogs } from './config-catalogs.ts';
 import { expected, member, reportIssues } from './config-problems.ts';
 import { configSchema } from './config-schema.ts';
-import { buildWriters, defaultWriters, probeWriters, type WriterConfig } from './config-writers.ts';
+import { buildWriters, defaultWriters, probeWriters, removedWriters, type RemovedWriter, type WriterConfig } from './config-writers.ts';
 import { ConfigText, showPath, type Problem } from './config-yaml.ts';
 import { readListenTls, type ListenTls } from './listen-tls.ts';
 
@@ -45,6 +45,8 @@ export interface ProxyConfig {
   /** What becomes of events whose type is in none of them. */
   readonly unknownTypes: 'accept' | 'reject';
   readonly writers: readonly WriterConfig[];
+  /** Writers that are no more. */
+  readonly removed: readonly RemovedWriter[];
 }
 
 /** A config as a file would have it: durations and sizes with their units, variables as `${NAME}`. Paths are relative to `cwd`. */
@@ -154,8 +156,9 @@ async function build(text: ConfigText, surroundings: Surroundings): Promise<Prox
   const catalogs = parsed.success ? await readConfigCatalogs(text, parsed.data) : [];
   const given = member(value, 'writers');
   const writers = Array.isArray(given) ? await buildWriters(text, given, dirname(text.file)) : [];
+  const removed = Array.isArray(given) ? removedWriters(text, given) : [];
   if (!parsed.success || text.problems.length > 0) return undefined;
-  return assemble(parsed.data, given === undefined ? await defaultWriters() : writers, text.file, surroundings, { tls, catalogs });
+  return assemble(parsed.data, given === undefined ? await defaultWriters() : writers, text.file, surroundings, { tls, catalogs, removed });
 }
 
 async function buildDefault(surroundings: Surroundings): Promise<ProxyConfig> {
@@ -167,7 +170,11 @@ function assemble(
   writers: readonly WriterConfig[],
   file: string | undefined,
   { env, cwd, hostname: host }: Surroundings,
-  { tls, catalogs = [] }: { readonly tls?: ListenTls | undefined; readonly catalogs?: readonly Catalog[] } = {},
+  {
+    tls,
+    catalogs = [],
+    removed = [],
+  }: { readonly tls?: ListenTls | undefined; readonly catalogs?: readonly Catalog[]; readonly removed?: readonly RemovedWriter[] } = {},
 ): ProxyConfig {
   const { listen, dedup, lanes, journal } = settings;
   const directory = file === undefined ? cwd : dirname(file);
@@ -189,6 +196,7 @@ function assemble(
     catalogs,
     unknownTypes: settings.unknownTypes,
     writers,
+    removed,
   };
 }
 

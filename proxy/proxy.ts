@@ -23,6 +23,7 @@ import { openJournal } from '../journal/open-journal.ts';
 import { formatAddress, type ListenAddress } from './address.ts';
 import type { ProxyConfig } from './config.ts';
 import type { WriterConfig } from './config-writers.ts';
+import { LiveConfig, type ConfigSource } from './live-config.ts';
 import { Gate } from './token-gate.ts';
 import { catalogRoutes } from './http/catalog-routes.ts';
 import { deadLetterRoutes } from './http/dead-letter-routes.ts';
@@ -58,6 +59,10 @@ export interface ProxyParts extends WriterParts {
   readonly version: string;
   /** Called once, when events are taken. */
   readonly ready?: (bound: Bound) => void;
+  /** How the config is read again when it changes; without it, it stays as it is. */
+  readonly source?: ConfigSource;
+  /** Calls `listener` at each SIGHUP: files are opened anew, and the config is read. Returns what ends it. */
+  readonly onHangup?: (listener: () => void) => () => void;
 }
 
 /** Where a proxy listens: with the ports that it got, where it asked for any. */
@@ -107,11 +112,24 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
   const { clock, random, logger } = parts;
   const { dedup, urgent } = config;
   const types = config.catalogs.length === 0 ? undefined : new TypeRules(config.catalogs, { isClosed: config.unknownTypes === 'reject' });
-  const writers = await Promise.all(config.writers.map(async (writer) => writerSettings(writer, config, parts)));
-  const promises = new Map(await Promise.all(config.writers.map(promiseOf)));
+  /** What the deliveries of each writer are worth. */
+  const promises = new Map<string, string>();
+  const settingsOf = async (writer: WriterConfig): Promise<WriterSettings> => {
+    promises.set(writer.name, await promiseOf(writer));
+    return writerSettings(writer, config, parts);
+  };
+  const writers = await Promise.all(config.writers.map(settingsOf));
   const onProblem = (problem: Error): void => logger.error({ err: problem }, 'a writer failed at its end');
   const dispatch = await Dispatch.open(journal, { writers, dedup, urgent, types, budget: config.journal, clock, random, onProblem });
   const { dispatcher, feeds, backlog } = dispatch;
+  const live = new LiveConfig(config, parts.source, {
+    clock,
+    logger,
+    settingsOf,
+    change: async (change) => dispatch.change(change),
+    onHangup: parts.onHangup ?? (() => () => undefined),
+    reopen: () => feeds.forEach(({ settings: { writer } }) => writer.reopen?.()),
+  });
   let isStopping = false;
   const isReady = (): boolean => journal.isOpen && !isStopping && dispatcher.room.refusal === undefined;
 
@@ -139,7 +157,18 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
     routes: [
       statusRoutes({
         isReady,
-        status: await statusSource({ ...identity, version: parts.version, clock, journal, dispatcher, backlog, feeds, isReady, httpInput }),
+        status: await statusSource({
+          ...identity,
+          version: parts.version,
+          clock,
+          journal,
+          dispatcher,
+          backlog,
+          feeds,
+          isReady,
+          httpInput,
+          config: () => live.status(),
+        }),
         ledger: async () => dispatch.ledger(),
       }),
       eventRoutes({ input: httpInput, clock }),
@@ -149,7 +178,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
       streamRoutes({ history, journal, clock, stop }),
       writerRoutes({
         feeds,
-        kindOf: (name) => config.writers.find((writer) => writer.name === name)?.kind ?? '',
+        kindOf: (name) => live.writer(name)?.kind ?? '',
         promiseOf: identity.promiseOf,
       }),
       deadLetterRoutes({ dispatcher, feeds }),
@@ -165,10 +194,11 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
 
     const work = new AbortController();
     setMaxListeners(0, stop, work.signal); // every stream and every writer listens; Node would warn of the eleventh
-    const working = [dispatch.run(work.signal), watch(feeds, parts, work.signal)];
+    const working = [dispatch.run(work.signal), watch(feeds, parts, work.signal), live.run(work.signal)];
     const worked = Promise.all(working.map(guarded));
     const taking = Promise.all([input, httpInput].map((each) => guarded(each.run(stop))));
     logStart(config, { grpc: input.address, http: http.address }, parts);
+    warnOfDeparted(dispatcher.counts.writers, config, logger);
 
     await taking;
     isStopping = true;
@@ -189,8 +219,8 @@ async function writerSettings(config: WriterConfig, { directory, site }: ProxyCo
   return { name, writer, batch, retry, backlog, filter, notices, writeTimeoutMs: kind.writeTimeoutMs(settings) };
 }
 
-async function promiseOf({ name, kind, settings }: WriterConfig): Promise<[name: string, promise: string]> {
-  return [name, (await knownKind(kind)).promise?.(settings) ?? 'at least once'];
+async function promiseOf({ kind, settings }: WriterConfig): Promise<string> {
+  return (await knownKind(kind)).promise?.(settings) ?? 'at least once';
 }
 
 async function knownKind(name: string): Promise<NonNullable<Awaited<ReturnType<typeof writerKind>>>> {
@@ -217,6 +247,14 @@ function logStart(config: ProxyConfig, bound: Bound, { clock, logger, ready, ver
   ready?.(bound);
 }
 
+/** A writer that the config does not name any more keeps what it had; whether that was meant, only a person knows. */
+function warnOfDeparted(known: readonly string[], { writers, removed }: ProxyConfig, logger: Logger): void {
+  const departed = known.filter((name) => [...writers, ...removed].every((each) => each.name !== name));
+  if (departed.length === 0) return;
+  const message = 'writers that the config does not name any more keep what they had: say { name: …, removed: keep } or purge';
+  logger.warn({ writers: departed }, message);
+}
+
 /** One line when a feed's state changes, however many writes fail in between. */
 async function watch(feeds: readonly Feed[], { clock, logger }: ProxyParts, signal: AbortSignal): Promise<void> {
   const before = new Map<string, FeedState | 'resumed'>();
@@ -225,7 +263,7 @@ async function watch(feeds: readonly Feed[], { clock, logger }: ProxyParts, sign
     for (const feed of feeds) {
       const { name, state: told, dead, lastError, resumedAt } = feed.status();
       const state = told === 'delivering' && resumedAt !== undefined ? 'resumed' : told;
-      const more = dead - (deadBefore.get(name) ?? 0);
+      const more = dead - (deadBefore.get(name) ?? dead);
       deadBefore.set(name, dead);
       if (more > 0) logger.warn({ writer: name, more, dead, problem: lastError?.message }, 'events were set aside as dead letters');
       const last = before.get(name) ?? 'delivering';

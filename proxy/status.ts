@@ -8,6 +8,7 @@ import type { Backlog, BacklogStatus } from '../dispatcher/limits/backlog.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
 import type { Feed } from '../dispatcher/feed/feed.ts';
 import type { FeedStatus } from '../dispatcher/feed/feed-status.ts';
+import type { ConfigStatus } from './live-config.ts';
 import { readLedger } from '../dispatcher/ledger/ledger.ts';
 
 /** The answer of GET /v1/status. */
@@ -16,6 +17,8 @@ export interface ProxyStatus {
   /** The machine it runs on, by its name, and its data directory there: which of several proxies this is. */
   readonly node: string;
   readonly data: string;
+  /** What is in effect of its config. */
+  readonly config: ConfigStatus;
   readonly version: string;
   /** RFC 3339, by the proxy's wall clock. */
   readonly startedAt: string;
@@ -72,6 +75,7 @@ export interface StatusSources {
   readonly feeds: readonly Feed[];
   readonly promiseOf?: (writer: string) => string | undefined;
   readonly isReady: () => boolean;
+  readonly config: () => ConfigStatus;
   /** What came over HTTP; the rest of what was accepted came over gRPC. */
   readonly httpInput: { readonly counts: { readonly accepted: number; readonly rejected: number } };
 }
@@ -81,7 +85,7 @@ export interface StatusSources {
  * read last, because a full disk is when people ask.
  */
 export async function statusSource(sources: StatusSources): Promise<() => Promise<ProxyStatus>> {
-  const { site, node, data, version, clock, journal, dispatcher, backlog, feeds, promiseOf, isReady, httpInput } = sources;
+  const { site, node, data, config, version, clock, journal, dispatcher, backlog, feeds, promiseOf, isReady, httpInput } = sources;
   const startedAt = formatMs(clock.now());
   const started = clock.monotonic();
   const acceptedBefore = sum(dispatcher.counts.accepted);
@@ -96,14 +100,15 @@ export async function statusSource(sources: StatusSources): Promise<() => Promis
       if (!isFondacoError(error, 'UNAVAILABLE')) throw error;
       isFresh = false;
     }
-    const { accepted, rejected, lost, purged, lostAt, unreported, isBalanced, windows, writers } = read.books;
+    const { accepted, rejected, lost, purged, lostAt, unreported, isBalanced, windows, writers, droppedByRemoved } = read.books;
     const dropped = writers
       .flatMap(({ lanes }) => LANES.map((lane) => lanes[lane].dropped + lanes[lane].expired))
-      .reduce((a, b) => a + b, 0);
+      .reduce((a, b) => a + b, droppedByRemoved);
     return {
       site,
       node,
       data,
+      config: config(),
       version,
       startedAt,
       uptimeMs: Math.round(clock.monotonic() - started),

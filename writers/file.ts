@@ -66,6 +66,11 @@ export class FileWriter implements Writer {
     await this.#unlessAborted(writing, signal);
   }
 
+  /** Lets go of the file, when a write that is under way has ended; whoever renamed it may take it then. */
+  reopen(): void {
+    void this.#inTurn(async () => this.#giveUpFile());
+  }
+
   /** Waits for a write that is under way, unless it was aborted: a disk that hangs must not hang the proxy. */
   async close(): Promise<void> {
     if (this.#isClosed) return;

@@ -1,14 +1,16 @@
 import type { Command } from 'commander';
+import type { ExportFlags } from '../dead-letter-export.ts';
 import type { PurgeFlags } from '../dead-letter-purge.ts';
 import type { ReplayFlags } from '../dead-letter-replay.ts';
 import { wholeNumber } from './arguments.ts';
-import { addNoun, apiOf, withApiAndJson, withExamples, type ApiFlags } from './options.ts';
+import { addNoun, apiOf, withApi, withApiAndJson, withExamples, type ApiFlags } from './options.ts';
 
 export function addDeadLetter(to: Command): void {
   const noun = addNoun(to, 'dead-letter', 'events that a writer could not deliver, kept with the reason');
   addList(noun);
   addShow(noun);
   addReplay(noun);
+  addExport(noun);
   addPurge(noun);
 }
 
@@ -49,10 +51,27 @@ function addReplay(noun: Command): void {
     withApiAndJson(replay),
     'fondaco dead-letter replay ops/normal/17 ops/normal/18',
     'fondaco dead-letter replay --all ops',
+    'fondaco dead-letter replay ops --filter \'{ types: ["disk.*"] }\'',
   ).action(async (given: string[], flags: ApiFlags & ReplayFlags) => {
     const { replayDeadLetters } = await import('../dead-letter-replay.ts');
     await replayDeadLetters(apiOf(flags), given, flags);
   });
+}
+
+function addExport(noun: Command): void {
+  const out = noun
+    .command('export')
+    .description('dead letters as NDJSON, whole, with reason, answer, attempts and times; they stay where they are')
+    .argument('[writer]', 'only those of this writer')
+    .option('--filter <yaml>', "those that a filter as in the config lets through: '{ object: { kind: Disk } }'")
+    .option('--file <path>', '… in a file of YAML or JSON')
+    .option('-o, --out <file>', 'a new file; else to stdout');
+  withExamples(withApi(out), 'fondaco dead-letter export ops --out ops-dead.ndjson', 'fondaco dead-letter export | jq -c .event').action(
+    async (writer: string | undefined, flags: ApiFlags & Omit<ExportFlags, 'writer'>) => {
+      const { exportDeadLetters } = await import('../dead-letter-export.ts');
+      await exportDeadLetters(apiOf(flags), { ...flags, ...(writer !== undefined && { writer }) });
+    },
+  );
 }
 
 function addPurge(noun: Command): void {
@@ -70,6 +89,8 @@ function addPurge(noun: Command): void {
 /** Which dead letters: by their ids, or all of writers. */
 function withChoice(verb: Command): Command {
   return verb
-    .argument('[ids...]', 'writer/lane/position, as in the list; with --all names of writers')
-    .option('--all', 'all that there are now: of the writers named, or of every writer');
+    .argument('[ids...]', 'writer/lane/position, as in the list; with --all or a filter names of writers')
+    .option('--all', 'all that there are now: of the writers named, or of every writer')
+    .option('--filter <yaml>', "those that a filter as in the config lets through: '{ object: { kind: Disk } }'")
+    .option('--file <path>', '… in a file of YAML or JSON');
 }

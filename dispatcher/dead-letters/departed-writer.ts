@@ -1,4 +1,4 @@
-import { isFondacoError } from '../../core/errors.ts';
+import { FondacoError, isFondacoError } from '../../core/errors.ts';
 import type { Draft } from '../../core/journal.ts';
 import type { Dispatcher } from '../dispatcher.ts';
 import { FEED_PREFIX, type FeedRow } from '../feed/feed-row.ts';
@@ -39,7 +39,11 @@ export class DepartedWriter implements PurgedWriter {
     for (;;) {
       try {
         this.row = (await journal.row(FEED_PREFIX + this.settings.name)) as FeedRow; // what a failed commit changed is gone with it
-        return await journal.commit(change);
+        return await journal.commit((draft) => {
+          if (this.dispatcher.served.has(this.settings.name))
+            throw new FondacoError('UNAVAILABLE', `writer ${this.settings.name} is back, try again`);
+          return change(draft);
+        });
       } catch (error) {
         if (!isFondacoError(error) || clock.monotonic() >= until) throw error;
         await clock.sleep(RETRY_MS);

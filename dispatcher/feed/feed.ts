@@ -3,13 +3,15 @@
  * The loop of a lane is lane-feed.ts, who of the two may write lane-order.ts.
  */
 import type { Clock } from '../../core/clock.ts';
-import { isFondacoError, type FondacoError } from '../../core/errors.ts';
+import { FondacoError, isFondacoError } from '../../core/errors.ts';
 import type { Draft } from '../../core/journal.ts';
 import { LANES, perLane, type Lane, type PerLane } from '../../core/lane.ts';
 import type { Delivery } from '../../core/writer.ts';
+import { uuidV7 } from '../../core/uuid.ts';
 import { attemptWrite } from './write-attempt.ts';
 import { roomFor } from '../dead-letters/dead-letters.ts';
 import type { Dispatcher } from '../dispatcher.ts';
+import { endSeries } from './delivery-series.ts';
 import { loadFeedRow, tellDamage, type FeedDamage } from './feed-loading.ts';
 import { FEED_PREFIX, type FeedRow } from './feed-row.ts';
 import type { FeedSettings } from './feed-settings.ts';
@@ -43,6 +45,9 @@ export class Feed {
   /** A writer may be given one batch of a lane at a time; a replay wants to give it some, too. */
   readonly #turns = perLane(() => new Mutex());
   #isStopping = false;
+  /** Another feed has its row. */
+  #isOver = false;
+  #endReloads = (): void => undefined;
   readonly #unheeded = perLane(() => ({ count: 0 }));
   /** What a damaged store cost this writer, until it is told. */
   #damage: FeedDamage | undefined;
@@ -57,14 +62,28 @@ export class Feed {
     this.outage = new Outage(this);
   }
 
-  /** Takes up the writer's row, or makes it: a destination seen for the first time gets what comes from now on. */
-  static async open(dispatcher: Dispatcher, settings: FeedSettings): Promise<Feed> {
+  /**
+   * Takes up the writer's row, or makes it: a destination seen for the first time gets what comes from now on. `inFlight`: how many deliveries
+   * of each lane may be there already and are not settled, where the feed before has told (`LaneFeed.mayBeInFlight`).
+   */
+  static async open(dispatcher: Dispatcher, settings: FeedSettings, inFlight?: PerLane<number>): Promise<Feed> {
     const feed = new Feed(dispatcher, settings);
+    dispatcher.served.add(settings.name);
     dispatcher.keepFields(settings.filter);
     await feed.#load();
-    await feed.#adopt();
-    dispatcher.journal.onReopen(() => feed.#load());
+    await feed.#adopt(inFlight);
+    feed.#endReloads = dispatcher.journal.onReopen(() => feed.#load());
     return feed;
+  }
+
+  /** When `run` has ended, and another feed is to have the row: from now on this one changes nothing. */
+  end(): void {
+    this.#isOver = true;
+    this.#endReloads();
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
   }
 
   /** Delivers until `signal` is aborted; then lets a write in flight end, for 5 s at most. A writer's errors never reject it. */
@@ -107,9 +126,14 @@ export class Feed {
       return true;
     });
     const isRetrying = this.#isRetrying;
+    this.tryNow();
+    return isResumed || isRetrying;
+  }
+
+  /** Waits between attempts are over, whatever the destination asked for. */
+  tryNow(): void {
     for (const lane of LANES) this.lanes[lane].tryNow();
     this.replay.tryNow();
-    return isResumed || isRetrying;
   }
 
   get #isRetrying(): boolean {
@@ -134,6 +158,7 @@ export class Feed {
   /** Commits a change of the row; waits out a reopening of the journal. False: `change` found that it no longer applies. */
   async change(change: (draft: Draft) => boolean, signal?: AbortSignal): Promise<boolean> {
     for (;;) {
+      if (this.#isOver) throw new FondacoError('UNAVAILABLE', `writer ${this.settings.name} is being changed, try again`);
       try {
         return await this.dispatcher.journal.commit(change);
       } catch (error) {
@@ -218,6 +243,19 @@ export class Feed {
     this.order.wentThrough(lane, isFirst);
   }
 
+  /** What may have been in flight goes out once more as it was; the change takes effect behind it, with a series of its own. */
+  #changeFilter(draft: Draft, lane: Lane, inFlight: number): void {
+    const row = this.row.lanes[lane];
+    if (row.before) return; // of a change before this one, which nobody has seen take effect
+    if (inFlight > 0) {
+      row.before = { filter: this.row.filter, deliveries: inFlight };
+      return;
+    }
+    endSeries(draft, { writer: this.settings.name, lane }, row, { cause: 'filter' });
+    row.series = uuidV7(this.clock.now());
+    row.seq = 0;
+  }
+
   async #load(): Promise<void> {
     const { row, damage } = await loadFeedRow(this.dispatcher, this.settings);
     this.row = row;
@@ -232,12 +270,11 @@ export class Feed {
   }
 
   /** Commits the row as this life begins: new, put together again, or with a changed filter. */
-  async #adopt(): Promise<void> {
+  async #adopt(inFlight: PerLane<number> | undefined): Promise<void> {
     const { filter, batch } = this.settings;
     await this.change((draft) => {
       if (!isSameFilter(this.row.filter, filter)) {
-        // What may have been in flight goes out once more as it was; the change takes effect behind it.
-        for (const lane of LANES) this.row.lanes[lane].before ??= { filter: this.row.filter, deliveries: this.row.eventsMax };
+        for (const lane of LANES) this.#changeFilter(draft, lane, inFlight?.[lane] ?? this.row.eventsMax);
         this.row.filter = filter;
       }
       this.row.eventsMax = batch.eventsMax;

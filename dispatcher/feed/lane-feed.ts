@@ -47,6 +47,9 @@ export class LaneFeed {
   #stateAtCut: FeedRow['state'] = 'delivering';
   /** The urgent lane's head at the last attempt: what came since may bring the next one forward. */
   #seenHead: number | undefined;
+  /** Nothing was sent at or behind this position, in this life and, as far as one can tell, before; and the last number that was sent here. */
+  #sentTo: number | undefined;
+  #lastSent: { readonly to: number; readonly series: string; readonly seq: number } | undefined;
 
   constructor(feed: Feed, lane: Lane) {
     this.#feed = feed;
@@ -67,7 +70,16 @@ export class LaneFeed {
     this.#size.found();
     this.#progress.takeBack();
     this.#seenHead ??= this.#head;
+    this.#sentTo ??= this.#head;
     this.retry.load(this.#row);
+  }
+
+  /** How many deliveries behind the cursor the destination may have, at most: of a feed that has ended, for the one that follows. */
+  get mayBeInFlight(): number {
+    const { cursor, series, seq } = this.#row;
+    const last = this.#lastSent;
+    if (cursor >= this.#sentTo!) return 0;
+    return last && last.to === this.#sentTo && last.series === series ? Math.max(0, last.seq - seq) : this.#feed.row.eventsMax;
   }
 
   get hasWork(): boolean {
@@ -221,6 +233,7 @@ export class LaneFeed {
     this.#feed.began(this.#lane);
     this.#seenHead = this.#head;
     this.retry.begins();
+    this.#isSent(step);
     const startedAt = this.#clock.monotonic();
     const failure = this.#sharedFailure(turn) ?? (await this.#attempt(step, signal));
     const writeMs = this.#clock.monotonic() - startedAt;
@@ -231,6 +244,13 @@ export class LaneFeed {
     else if (!signal.aborted && !this.#toGiveUp) await this.#failed(step, failure, writeMs, signal);
     this.#enter(this.isFailing ? 'waiting' : this.hasWork ? 'preparing' : 'idle');
     this.#feed.ring();
+  }
+
+  #isSent({ to, deliveries }: WriteStep): void {
+    const { series, seq } = deliveries.at(-1)!.delivery;
+    if (to < this.#sentTo!) return;
+    this.#sentTo = to;
+    this.#lastSent = { to, series, seq };
   }
 
   /** Everything below a position is on its way, or passed. What was there at the cut and lies behind it has waited already. */

@@ -30,6 +30,10 @@ export class LateWriter implements Writer {
     return this.#opened?.warnings?.() ?? [];
   }
 
+  reopen(): void {
+    this.#opened?.reopen?.();
+  }
+
   async write(batch: readonly Delivery[], signal: AbortSignal): Promise<void> {
     if (this.#isClosed) throw new FondacoError('UNAVAILABLE', 'this writer is closed');
     const writer = this.#opened ?? (await this.#openWithin(signal));

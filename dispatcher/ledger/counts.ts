@@ -18,8 +18,10 @@ export interface Counts {
   rejected: number;
   /** … declared lost by their sender, or missing from this journal. */
   lost: number;
-  /** Dead letters that people gave up; `dropped` of their writers has them, too. */
+  /** Dead letters that people gave up, and what waited for writers that they removed; `dropped` of their writers has them, too. */
   purged: number;
+  /** What writers that were removed with all they had were given up: nobody's `dropped` has it any more. */
+  droppedByRemoved: number;
   /** When something was lost last, rejected events and purged ones aside: wall clock, ms. */
   lostAt?: number;
   /** Loss notices made. */
@@ -44,6 +46,7 @@ export function zeroCounts(): Counts {
     rejected: 0,
     lost: 0,
     purged: 0,
+    droppedByRemoved: 0,
     notices: 0,
     noticesLost: 0,
     closedEarly: 0,

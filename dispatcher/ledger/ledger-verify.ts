@@ -202,7 +202,10 @@ async function checkEntries(journal: Journal, report: Report, signal: AbortSigna
 function checkSums({ counts, feeds, unannounced }: Books, { urgent, normal }: PerLane<Tally>, report: Report): void {
   report.hold('Σ added over the entries', counts.added, urgent.added + normal.added);
   const lanes = [...feeds.values()].flatMap((feed) => LANES.map((lane) => feed.lanes[lane]));
-  const lost = lanes.reduce((sum, { dropped, expired }) => sum + dropped + expired, counts.rejected + counts.lost + counts.unreported);
+  const lost = lanes.reduce(
+    (sum, { dropped, expired }) => sum + dropped + expired,
+    counts.rejected + counts.lost + counts.unreported + counts.droppedByRemoved,
+  );
   const told = urgent.announced + normal.announced + unannounced;
   report.hold('losses: announced and not announced yet', lost, told + counts.noticesLost);
 }

@@ -30,6 +30,8 @@ export interface Ledger {
   readonly lost: number;
   /** Of what writers dropped: dead letters that people purged. */
   readonly purged: number;
+  /** What writers were given up that were removed with all they had; none of `writers` has it. */
+  readonly droppedByRemoved: number;
   /** When something was lost last, rejected events and purged ones aside: RFC 3339, by the proxy's wall clock. */
   readonly lostAt?: string;
   /** Of those, and of what writers dropped: not announced yet. */
@@ -86,6 +88,7 @@ export async function readLedger(journal: Journal): Promise<Ledger> {
     rejected: counts.rejected,
     lost: counts.lost,
     purged: counts.purged,
+    droppedByRemoved: counts.droppedByRemoved,
     ...(counts.lostAt !== undefined && { lostAt: formatMs(counts.lostAt) }),
     unannounced: sum((valuesOf(rows, LOSS_PREFIX) as Loss[]).map((loss) => loss.count)),
     notices: counts.notices,

@@ -5,7 +5,7 @@
  * |---|---|
  * | GET /v1/dead-letters?writer=&limit=&after= | a page, by writer, lane and position; `next` goes into `after`; `damaged` names rows that cannot be read |
  * | GET /v1/dead-letters/{writer}/{lane}/{position} | one |
- * | POST /v1/dead-letters/replay, /purge | `{ "writer", "ids"? }`, all of the writer without ids; what no letter has is in `missing` |
+ * | POST /v1/dead-letters/replay, /purge | `{ "writer", "ids"?, "filter"? }`, all of the writer without either; what no letter has is in `missing`; `{ "matched": 0 }` where the filter matches none |
  * | GET /v1/replays, POST /v1/replays/{writer}/stop | the replay under way, or the last one, of each writer |
  */
 import type { FastifyReply } from 'fastify';
@@ -23,6 +23,11 @@ import type { Dispatcher } from '../../dispatcher/dispatcher.ts';
 import type { Feed } from '../../dispatcher/feed/feed.ts';
 import { purgeLetters, type Purged } from '../../dispatcher/dead-letters/purge.ts';
 import { readLetter } from '../../dispatcher/dead-letters/replay-letters.ts';
+import { matchingLetters } from '../../dispatcher/dead-letters/matching-letters.ts';
+import type { Filter } from '../../dispatcher/feed/filter.ts';
+import { filterOf, filterSchema } from '../config-filter.ts';
+import { expected, member } from '../config-problems.ts';
+import { showPath } from '../config-yaml.ts';
 import { deadLetterJson } from './dead-letter-view.ts';
 import { HttpError } from './http-error.ts';
 import type { Routes } from './server.ts';
@@ -60,15 +65,18 @@ export function deadLetterRoutes({ dispatcher, feeds }: DeadLetterParts): Routes
       async ({ params: { writer, lane, position } }, reply) => json(reply, await one(journal, `${writer}/${lane}/${position}`)),
     );
     app.post('/v1/dead-letters/replay', { bodyLimit: BODY_BYTES_MAX }, async ({ body }, reply) => {
-      const { writer, places } = choiceOf(body);
+      const { writer, ...chosen } = choiceOf(body);
       const feed = await replaying(dispatcher, feeds, writer);
+      const places = await placesOf(journal, writer, chosen);
+      if (places?.length === 0) return { matched: 0 };
       const started = await feed.replay.start(places);
       if ('busy' in started) throw new HttpError(409, started.busy);
       if ('nothing' in started) throw new HttpError(404, 'ids must name dead letters, got none that is there', { field: 'ids' });
       return reply.code(202).send({ replay: started.replay, ...missingOf(writer, started.missing) });
     });
     app.post('/v1/dead-letters/purge', { bodyLimit: BODY_BYTES_MAX }, async ({ body }) => {
-      const { writer, places } = choiceOf(body);
+      const { writer, ...chosen } = choiceOf(body);
+      const places = await placesOf(journal, writer, chosen);
       const purged = await purge(writer, places);
       if ('busy' in purged) throw new HttpError(409, purged.busy);
       return { purged: purged.purged, ...missingOf(writer, purged.missing) };
@@ -148,13 +156,26 @@ async function replaying(dispatcher: Dispatcher, feeds: readonly Feed[], writer:
   return feedOf(feeds, writer, 'writer');
 }
 
-function choiceOf(body: unknown): { writer: string; places: LetterPlace[] | undefined } {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw wrong('body', 'an object { "writer", "ids"? }', body);
-  const unknown = Object.keys(body).find((key) => key !== 'writer' && key !== 'ids');
-  if (unknown !== undefined) throw wrong(unknown, 'left out: only writer and ids are known', unknown);
-  const { writer, ids } = body as { writer?: unknown; ids?: unknown };
+/** Which letters of a writer; all without either. */
+interface Chosen {
+  readonly places?: LetterPlace[];
+  readonly filter?: Filter;
+}
+
+async function placesOf(journal: Journal, writer: string, { places, filter }: Chosen): Promise<LetterPlace[] | undefined> {
+  return filter ? matchingLetters(journal, writer, filter) : places;
+}
+
+function choiceOf(body: unknown): Chosen & { writer: string } {
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw wrong('body', 'an object { "writer", "ids"?, "filter"? }', body);
+  const unknown = Object.keys(body).find((key) => !['writer', 'ids', 'filter'].includes(key));
+  if (unknown !== undefined) throw wrong(unknown, 'left out: only writer, ids and filter are known', unknown);
+  const { writer, ids, filter } = body as { writer?: unknown; ids?: unknown; filter?: unknown };
   if (typeof writer !== 'string') throw wrong('writer', 'the name of a writer', writer);
-  if (ids === undefined) return { writer, places: undefined };
+  if (filter !== undefined && ids !== undefined) throw wrong('filter', 'left out beside ids', filter);
+  if (filter !== undefined) return { writer, filter: filterIn(filter) };
+  if (ids === undefined) return { writer };
   if (!Array.isArray(ids) || ids.length < 1 || ids.length > IDS_MAX) throw wrong('ids', `a list of 1 to ${IDS_MAX} ids`, ids);
   const places = new Map(
     ids.map((id: unknown, i): [string, LetterPlace] => {
@@ -164,6 +185,17 @@ function choiceOf(body: unknown): { writer: string; places: LetterPlace[] | unde
     }),
   );
   return { writer, places: [...places.values()] };
+}
+
+function filterIn(value: unknown): Filter {
+  const parsed = filterSchema.safeParse(value);
+  if (parsed.success) return filterOf(parsed.data);
+  const [issue] = parsed.error.issues;
+  const path = ['filter', ...(issue?.path ?? [])];
+  const key = issue?.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
+  if (key !== undefined) throw wrong(showPath([...path, key]), `left out: only ${issue?.message ?? ''} are known`, key);
+  const got = path.slice(1).reduce<unknown>((inner, name) => member(inner, String(name)), value);
+  throw wrong(showPath(path), issue ? expected(issue) : 'a filter', got);
 }
 
 function missingOf(writer: string, missing: readonly LetterPlace[]): { missing?: string[] } {

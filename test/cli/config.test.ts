@@ -110,8 +110,8 @@ describe('config schema', () => {
   });
 
   it('has an alternative for each kind of writer', async () => {
-    const schema = (await buildConfigSchema()) as { properties: { writers: { items: { allOf: object[] } } } };
-    const kinds = schema.properties.writers.items.allOf;
+    const schema = (await buildConfigSchema()) as { properties: { writers: { items: { else: { allOf: object[] } } } } };
+    const kinds = schema.properties.writers.items.else.allOf;
     assert.lengthOf(kinds, WRITER_KINDS.length);
     const http = kinds[WRITER_KINDS.indexOf('http')];
     assert.deepNestedInclude(http, {

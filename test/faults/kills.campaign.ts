@@ -1,6 +1,6 @@
 /**
- * SIGKILL of a proxy, of agents and of both at once, before and after each durable step and at random, while events flow and dedup folds about
- * a third of them. What `record()` confirmed is never lost, nothing is counted twice, the order holds from one life of an agent to the next,
+ * SIGKILL of a proxy, of agents and of both at once, before and after each durable step and at random, while events flow, dedup folds about a
+ * third of them, and each life of a proxy takes over a config with another filter. What `record()` confirmed is never lost, nothing is counted twice, the order holds from one life of an agent to the next,
  * and the books balance.
  */
 import { seeded } from '../support/seeded.ts';
@@ -10,7 +10,7 @@ import { killSite, type KillPlan } from './kills/kill-site.ts';
 type Family = Pick<KillPlan, 'who' | 'isRandom'> & { readonly fault: string; readonly short: number; readonly long: number };
 
 const FAMILIES: readonly Family[] = [
-  { fault: 'SIGKILL of the proxy before and after its steps', who: 'proxy', isRandom: false, short: 18, long: 400 },
+  { fault: 'SIGKILL of the proxy before and after its steps', who: 'proxy', isRandom: false, short: 20, long: 400 },
   { fault: 'SIGKILL of an agent before and after its steps', who: 'agents', isRandom: false, short: 14, long: 260 },
   { fault: 'SIGKILL of both at a step of the proxy', who: 'both', isRandom: false, short: 6, long: 160 },
   { fault: 'SIGKILL of the proxy at random', who: 'proxy', isRandom: true, short: 6, long: 100 },

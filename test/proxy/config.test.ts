@@ -311,6 +311,14 @@ writers:
       23,
       `writers[0].filter.types[0] must be an event type or a pattern such as 'cluster.*', got "a b"`,
     ],
+    ['writers: [{ name: a, removed: maybe }]', 1, 31, 'writers[0].removed must be one of purge, keep, got "maybe"'],
+    ['writers: [{ name: a, removed: keep, kind: http }]', 1, 37, 'writers[0].kind is unknown, expected any of name, removed'],
+    [
+      'writers: [{ name: a, kind: console }, { name: a, removed: keep }]',
+      1,
+      47,
+      'writers[1].name must be another than that of writers[0], got "a" twice',
+    ],
     [writer('notices: maybe'), 5, 14, 'writers[0].notices must be true or false, got "maybe"'],
     ['site: a\nsite: b', 2, 1, 'the config file must be YAML: Map keys must be unique'],
     ['site: [a', 1, 9, 'the config file must be YAML:'],
@@ -439,6 +447,7 @@ writers:
     retry: { policy: backoff, initial: 1s, max: 5m }
     backlog: { bytesMax: 256MiB, ageMax: 30d, whenFull: refuse }
   - { name: screen, kind: console, notices: false, retry: { policy: constant, interval: 2s, attempts: 9 } }
+  - { name: old, removed: keep }
 `);
     assert.deepEqual(config, {
       file,
@@ -474,6 +483,7 @@ writers:
           notices: false,
         },
       ],
+      removed: [{ name: 'old', removed: 'keep' }],
     });
   });
 

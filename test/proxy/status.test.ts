@@ -14,6 +14,7 @@ describe('the status of a proxy', () => {
       node: 'proxy-host',
       data: '/data',
       version: '0',
+      config: () => ({ file: null, loadedAt: '2026-11-22T08:00:00.000Z' }),
       clock: systemClock(),
       journal: kit.journal,
       dispatcher: kit.dispatcher,

@@ -18,6 +18,7 @@ export function ledgerWith(writer: string, normal: LaneLedger, more: Partial<Led
     rejected: 0,
     lost: 0,
     purged: 0,
+    droppedByRemoved: 0,
     unannounced: 0,
     notices: 0,
     windows: { open: 0, held: 0 },

@@ -77,13 +77,13 @@ export class Site {
     return this.#destinations[0]!;
   }
 
-  /** What the config says from the proxy's next start on. */
-  async configure(destinations: readonly Destination[]): Promise<void> {
+  /** What the config says from now on; `more` of each writer. */
+  async configure(destinations: readonly Destination[], more = ''): Promise<void> {
     this.#destinations = destinations;
     for (const destination of destinations) this.#everyDestination.add(destination);
     const writers = destinations.map(
       ({ name, url, eventsMax }) =>
-        `  - { name: ${name}, kind: http, format: json, url: "${url}", timeout: 5s, batch: { interval: 20ms, eventsMax: ${eventsMax} }, retry: { policy: backoff, initial: 50ms, max: 200ms } }\n`,
+        `  - { name: ${name}, kind: http, format: json, url: "${url}", timeout: 5s, batch: { interval: 20ms, eventsMax: ${eventsMax} }, retry: { policy: backoff, initial: 50ms, max: 200ms }${more} }\n`,
     );
     await this.proxy.configure(
       `dedup: { interval: ${this.#dedup} }\njournal: { retention: ${this.#retention} }\nwriters:\n${writers.join('')}`,

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { assert } from 'chai';
 import { CliScene } from '../support/cli-scene.ts';
 
@@ -38,6 +40,18 @@ describe('command line: dead-letter, writer', function () {
     assert.include(shown.stdout, 'answer      not ');
     assert.include(shown.stdout, `fondaco dead-letter replay ${first}`);
     assert.propertyVal(JSON.parse((await scene.run(['dead-letter', 'show', first, '--json'])).stdout), 'id', first);
+    const exported = await scene.run(['dead-letter', 'export', 'ops', '--filter', '{ severity: warn }', '--out', 'dead.ndjson']);
+    assert.equal(exported.stderr, 'exported 3 dead letters to dead.ndjson, 0 cannot be read\n');
+    const lines = readFileSync(join(scene.folder, 'dead.ndjson'), 'utf8').trimEnd().split('\n');
+    const letters = lines.map((line) => JSON.parse(line) as { id: string; status: string; event: { message: string } });
+    assert.deepEqual(
+      letters.map(({ id, status, event }) => [id, status, event.message]),
+      [
+        [first, '422', 'one'],
+        ['ops/normal/2', '422', 'two'],
+        ['ops/normal/3', '422', 'three'],
+      ],
+    );
   });
 
   it('replays some or all, and exits 1 as long as some die again', async () => {
@@ -51,7 +65,7 @@ describe('command line: dead-letter, writer', function () {
     assert.equal(one.code, 0, one.stderr);
     assert.include(one.stderr, 'there is no dead letter ops/normal/999');
     assert.deepNestedInclude(JSON.parse(one.stdout) as object, { 'replays[0].delivered': 1, 'replays[0].state': 'done' });
-    const rest = await scene.run(['dead-letter', 'replay', '--all', 'ops']);
+    const rest = await scene.run(['dead-letter', 'replay', 'ops', '--filter', '{ types: [disk.*] }']);
     assert.equal(rest.stdout, 'replay of 2 dead letters of ops: done, 2 delivered, 0 died again\n');
     assert.equal((await scene.run(['dead-letter', 'replay', '--all'])).stdout, 'no dead letters\n');
     assert.equal((await scene.run(['ledger', 'verify'])).code, 0);
@@ -108,7 +122,7 @@ describe('command line: dead-letter, writer', function () {
       [['dead-letter', 'list', 'opz'], 'there is no writer called "opz", there are ops'],
       [['dead-letter', 'show', 'ops/normal/7'], 'fondaco dead-letter list shows what is there'],
       [['dead-letter', 'show', '../status'], 'an id must be writer/lane/position'],
-      [['dead-letter', 'replay'], 'give ids (fondaco dead-letter list shows them), or --all'],
+      [['dead-letter', 'replay'], 'give ids (fondaco dead-letter list shows them), --all or --filter'],
       [['dead-letter', 'replay', 'ops'], '--all ops for all that writer ops has'],
       [['dead-letter', 'replay', '--all', 'opz'], 'there is no "opz", there are ops'],
       [['dead-letter', 'replay', 'ops/normal/7'], 'got none that is there'],

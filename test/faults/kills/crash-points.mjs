@@ -2,7 +2,7 @@
 // { "point": "after accept", "nth": 3 }, and says so on stderr. The product knows nothing of it: methods of the loaded modules are wrapped.
 //
 //   before, after      the durable step itself: a batch of LevelDB's that holds such rows has been, or is about to be, written and synced
-//   a proxy's          accept, settle, window end, epoch birth, reply, write, trim, compaction
+//   a proxy's          accept, settle, window end, epoch birth, reply, write, trim, compaction; reload (writers change), reload row (of it, a commit)
 //   a recorder's       spill, settled row, epoch birth, trim; hand-over (a life is given up), reply heard
 import { writeSync } from 'node:fs';
 import fs from 'node:fs/promises';
@@ -16,6 +16,7 @@ if (built === undefined) await import('tsx');
 const moduleUrl = (path) =>
   built === undefined ? new URL(`../../../${path}.ts`, import.meta.url) : new URL(`${path}.js`, pathToFileURL(built));
 let passed = 0;
+let isReloading = false;
 
 /** One passing of a point. */
 function pass(point) {
@@ -49,6 +50,7 @@ const ROWS = [
 
 function stepsOf(puts, deletes) {
   const steps = ROWS.filter(([row]) => puts.some((key) => key.startsWith(row))).map(([, step]) => step);
+  if (isReloading && puts.some((key) => key.startsWith('feed:'))) steps.push('reload row');
   if (deletes.some((key) => key.startsWith('window:'))) steps.push('window end');
   const isSpool = puts.some((key) => key.startsWith('series/'));
   if (isSpool) steps.push(puts.some((key) => key[0] === BLOB) ? 'spill' : 'settled row');
@@ -89,6 +91,14 @@ async function wrapProxy() {
     import(moduleUrl('writers/http')),
   ]);
   wrap(HttpWriter.prototype, 'write', () => ['write']);
+  const { FeedSet } = await import(moduleUrl('dispatcher/feed-set'));
+  const { change } = FeedSet.prototype;
+  FeedSet.prototype.change = async function (...args) {
+    isReloading = true;
+    await change.apply(this, args);
+    isReloading = false;
+  };
+  wrap(FeedSet.prototype, 'change', () => ['reload']);
   const { accept } = Dispatcher.prototype;
   Dispatcher.prototype.accept = async function (...args) {
     const reply = await accept.apply(this, args);

@@ -16,7 +16,18 @@ const RANDOM_MS = 900;
 const DRAIN_MS = 120_000;
 
 const steps = (names: readonly string[]): string[] => names.flatMap((name) => [`before ${name}`, `after ${name}`]);
-export const PROXY_POINTS = steps(['accept', 'reply', 'write', 'settle', 'window end', 'trim', 'compaction', 'epoch birth']);
+export const PROXY_POINTS = steps([
+  'accept',
+  'reply',
+  'write',
+  'settle',
+  'window end',
+  'trim',
+  'compaction',
+  'epoch birth',
+  'reload',
+  'reload row',
+]);
 export const AGENT_POINTS = steps(['spill', 'reply heard', 'settled row', 'trim', 'hand-over', 'epoch birth']);
 
 export interface KillPlan {
@@ -53,6 +64,7 @@ class KilledSite {
   readonly #met: Record<string, number> = {};
   readonly #turn = { proxy: 0, agents: 0 };
   #left: number;
+  #lives = 0;
 
   constructor(plan: KillPlan, site: Site) {
     this.#plan = plan;
@@ -98,6 +110,7 @@ class KilledSite {
         },
       );
       if (isUp) await this.#audit();
+      if (isUp) await this.#reload();
       await this.#death(proxy.child);
       if (this.#plan.who !== 'both') continue;
       for (const source of this.#sources) {
@@ -107,6 +120,13 @@ class KilledSite {
     }
     await proxy.start();
     await this.#audit();
+  }
+
+  /** A config with another filter, which lets everything through as well. */
+  async #reload(): Promise<void> {
+    this.#lives++;
+    await this.#site.configure(this.#site.destinations, this.#lives % 2 === 1 ? ', filter: { minSeverity: debug }' : '');
+    this.#site.proxy.child.process.kill('SIGHUP');
   }
 
   async #killAgent(source: ConfirmingSource): Promise<void> {
@@ -148,8 +168,8 @@ class KilledSite {
     if (isRandom) return {};
     const points = who === 'proxy' ? PROXY_POINTS : AGENT_POINTS;
     const point = points[this.#turn[who]++ % points.length]!;
-    const isRare = /epoch|hand-over|trim|compaction|window/.test(point);
-    const nth = 1 + Math.floor(random() * (isRare ? 2 : 25));
+    const isRare = /epoch|hand-over|trim|compaction|window|reload row/.test(point);
+    const nth = point.endsWith(' reload') ? 1 : 1 + Math.floor(random() * (isRare ? 2 : 25));
     return {
       // The built program needs no tsx, and starts in half the time without; agents bring it along.
       NODE_OPTIONS: `${process.env.FONDACO_TEST_PROGRAM === undefined ? `--import ${TSX} ` : ''}--import ${CRASH_POINTS}`,

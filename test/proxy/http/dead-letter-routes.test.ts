@@ -203,6 +203,34 @@ describe('dead letters over HTTP', () => {
       const none = await ask('/v1/dead-letters/replay', { writer: 'ops', ids: ['ops/normal/3'] });
       assert.deepEqual([none.status, none.body.error.field], [404, 'ids']);
     });
+
+    it("by a filter, in the event's own shape; the same for a purge", async () => {
+      const none = await ask('/v1/dead-letters/replay', { writer: 'ops', filter: { types: ['none.*'] } });
+      assert.deepEqual([none.status, none.whole], [200, { matched: 0 }]);
+      const { status, body } = await ask('/v1/dead-letters/replay', { writer: 'ops', filter: { minSeverity: 'critical' } });
+      assert.deepEqual([status, body.replay.total], [202, 2]);
+      await box.kit.clock.advance(100);
+      assert.deepEqual(box.writer.messages, texts(22, 24));
+      const purged = await ask('/v1/dead-letters/purge', { writer: 'ops', filter: { not: { severity: 'critical' } } });
+      assert.deepEqual(purged.whole, { purged: 10 });
+      const wrong: [filter: unknown, field: string, says: string][] = [
+        ['warn', 'filter', 'filter must be a map, got "warn"'],
+        [{ minSeverity: 'bad' }, 'filter.minSeverity', 'filter.minSeverity must be one of debug, info, warn, error, critical, got "bad"'],
+        [
+          { object: { kin: 'x' } },
+          'filter.object.kin',
+          'filter.object.kin must be left out: only kind, name, namespace, tenant, uri are known',
+        ],
+        [{ not: [{ types: [7] }] }, 'filter.not[0].types[0]', "must be an event type or a pattern such as 'cluster.*', got 7"],
+      ];
+      for (const [filter, field, says] of wrong) {
+        const refused = await ask('/v1/dead-letters/replay', { writer: 'ops', filter });
+        assert.deepEqual([refused.status, refused.body.error.field], [400, field]);
+        assert.include(refused.body.error.message, says);
+      }
+      const both = await ask('/v1/dead-letters/purge', { writer: 'ops', filter: {}, ids: ['ops/normal/2'] });
+      assert.deepEqual([both.status, both.body.error.message], [400, 'filter must be left out beside ids, got {}']);
+    });
   });
 
   it('POST /v1/dead-letters/purge gives up the chosen ones, or all', async () => {
