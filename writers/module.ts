@@ -37,6 +37,10 @@ export class ModuleWriter implements Writer {
     return this.#writer.hasBroken?.(lane) ?? false;
   }
 
+  warnings(): readonly string[] {
+    return this.#writer.warnings?.() ?? [];
+  }
+
   async write(batch: readonly Delivery[], signal: AbortSignal): Promise<void> {
     if (signal.aborted) throw new FondacoError('UNAVAILABLE', 'the write was stopped before it began');
     for (const delivery of batch) freezeDelivery(delivery);

@@ -66,6 +66,27 @@ export const GUARDS: readonly Guard[] = [
     test: 'test/journal/torn-bytes.test.ts',
   },
   {
+    guard: 'a failure in the midst of a batch is about one event',
+    file: 'dispatcher/feed/lane-feed.ts',
+    from: 'failed = await this.#recut(step.deliveries.slice(taken, taken + 1), signal);',
+    to: '',
+    test: 'test/dispatcher/feed/partial.test.ts',
+  },
+  {
+    guard: 'an attempt that an urgent event brings forward is none of the policy',
+    file: 'dispatcher/feed/retry-timer.ts',
+    from: 'if (!isExtra) state.attempts++;',
+    to: 'state.attempts++;',
+    test: 'test/dispatcher/feed/retry.test.ts',
+  },
+  {
+    guard: 'events of one object go out one after the other',
+    file: 'writers/http/one-by-one.ts',
+    from: '!isBegun && !busy.has(objects[i]!)',
+    to: '!isBegun',
+    test: 'test/writers/http/one-by-one.test.ts',
+  },
+  {
     guard: 'the checksum of rows',
     file: 'journal/row-record.ts',
     from: ' || record.readUInt32BE(1) !== crc32(record.subarray(5), crc32(key))',

@@ -34,10 +34,10 @@ export class Subscriber {
   connections = 0;
 
   /** Listens on a free port, or on `port`; with TLS where there are options for it. */
-  static async open(port = 0, tls?: ServerOptions): Promise<Subscriber> {
+  static async open(port = 0, tls?: ServerOptions, host = '127.0.0.1'): Promise<Subscriber> {
     const subscriber = new Subscriber(tls);
     await new Promise<void>((resolve, reject) => {
-      subscriber.#server.once('error', reject).listen(port, '127.0.0.1', resolve);
+      subscriber.#server.once('error', reject).listen(port, host, resolve);
     });
     return subscriber;
   }
