@@ -64,9 +64,15 @@ export class PostgresServer {
     return join(this.#folder, 'pgdata');
   }
 
-  /** Where the socket is, through which the tests themselves come in. */
-  get #socket(): string {
+  /** A directory: where the socket is, through which the tests themselves come in, as anybody. */
+  get socket(): string {
     return this.#folder;
+  }
+
+  /** Makes a folder the server's, for a tablespace. */
+  own(folder: string): void {
+    const as = identity();
+    if (as) chownSync(folder, as.uid, as.gid);
   }
 
   /** Resolves when it answers. */
@@ -112,7 +118,7 @@ export class PostgresServer {
 
   /** Rows of a query of the superuser, in the database `events` unless told. */
   async asAdmin<T = Record<string, unknown>>(sql: string, database = sql.startsWith('CREATE ') ? 'postgres' : 'events'): Promise<T[]> {
-    const client = new pg.Client({ host: this.#socket, port: this.port, user: 'postgres', database, ssl: false });
+    const client = new pg.Client({ host: this.socket, port: this.port, user: 'postgres', database, ssl: false });
     client.on('error', () => undefined);
     try {
       await client.connect();
@@ -140,7 +146,7 @@ export class PostgresServer {
     const settings = [
       `port = ${this.port}`,
       "listen_addresses = '127.0.0.1'",
-      `unix_socket_directories = '${this.#socket}'`,
+      `unix_socket_directories = '${this.socket}'`,
       'shared_buffers = 16MB',
       'max_connections = 40',
       'dynamic_shared_memory_type = mmap',

@@ -27,7 +27,7 @@ type Step = (names: TableNames) => readonly string[];
 /** The "C" collation: order and LIKE by bytes, the same on every machine, and no index that an update of the C library would break. */
 const TEXT = 'text COLLATE "C"';
 
-/** `json` keeps the very text, as `text` would, and has operators; `jsonb` would not: it reorders keys, rounds -0.0 and refuses \u0000. */
+/** `json` keeps the very text, as `text` would, and has operators; `jsonb` would not: it sorts keys, makes 0.0 of -0.0 and refuses \u0000. */
 export const POSTGRES_STEPS: readonly Step[] = [
   ({ table, prefix }) => [
     `CREATE TABLE ${table} (

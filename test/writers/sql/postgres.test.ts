@@ -1,5 +1,7 @@
 /** The sql writer and a real PostgreSQL. */
 import { assert } from 'chai';
+import { chmodSync } from 'node:fs';
+import { join } from 'node:path';
 import type { z } from 'zod';
 import { nativeJson } from '../../../writers/native-json.ts';
 import { openStore } from '../../../writers/sql/open-store.ts';
@@ -12,6 +14,7 @@ import { deliveries, eventOf, largeLine, nastyLines, plainLines } from '../../su
 import { fastClock } from '../../support/fast-clock.ts';
 import { sqlDestination } from '../../support/from-sql.ts';
 import { missingPostgres, PASSWORD, PostgresServer } from '../../support/postgres-server.ts';
+import { SmallDisk } from '../../support/small-disk.ts';
 import { TcpRelay } from '../../support/tcp-relay.ts';
 import { tempDirectory } from '../../support/temp-directory.ts';
 import { until } from '../../support/until.ts';
@@ -29,7 +32,7 @@ const title = 'sql writer and PostgreSQL';
   let client: Issued;
   let ca: string;
   let tables = 0;
-  const closing: (() => Promise<void>)[] = [];
+  const closing: (() => Promise<void> | void)[] = [];
 
   before(async () => {
     folder = await tempDirectory();
@@ -337,6 +340,37 @@ const title = 'sql writer and PostgreSQL';
       await (await open({ table, url: server.url.replace('fondaco@', `${table}@`) })).write(batchOf(2, 2), never);
       assert.equal(await count(table), 2);
     });
+  });
+
+  it('a full disk: UNAVAILABLE, nothing of the batch is there, and it goes on when there is room', async function () {
+    const place = await tempDirectory();
+    closing.push(async () => place.remove());
+    chmodSync(place.path, 0o755);
+    const disk = SmallDisk.mount(join(place.path, 'small'), 8 * 1024 * 1024);
+    if (!disk) return this.skip();
+    closing.push(() => disk.unmount());
+    server.own(disk.directory);
+    const table = newTable();
+    const writer = await open({ table });
+    await writer.write(batchOf(1, 1), never);
+    await server.asAdmin(`CREATE TABLESPACE ${table} LOCATION '${disk.directory}'`);
+    await server.asAdmin(`ALTER TABLE ${table} SET TABLESPACE ${table}`);
+    disk.fill();
+    const { code, facts } = await failure(writer.write(batchOf(2, 1001), never));
+    assert.deepEqual([code, facts.status], ['UNAVAILABLE', '53100']);
+    assert.equal(await count(table), 1);
+    disk.empty();
+    await writer.write(batchOf(2, 1001), never);
+    assert.equal(await count(table), 1001);
+    await server.asAdmin(`DROP TABLE ${table}`);
+    await server.asAdmin(`DROP TABLESPACE ${table}`);
+  });
+
+  it('over a socket of this machine', async () => {
+    const table = newTable();
+    const url = `postgres://fondaco@${encodeURIComponent(server.socket)}:${server.port}/events`;
+    await (await open({ url, table, password: undefined })).write(batchOf(1, 3), never);
+    assert.equal(await count(table), 3);
   });
 
   it('over TLS with a client certificate: the server has to be who it should be', async () => {

@@ -13,6 +13,7 @@ import { failure, writerContract } from '../../contract/writer-contract.ts';
 import { deliveries, eventOf, largeLine, nastyLines, plainLines } from '../../support/deliveries.ts';
 import { fastClock } from '../../support/fast-clock.ts';
 import { sqlDestination } from '../../support/from-sql.ts';
+import { SmallDisk } from '../../support/small-disk.ts';
 import { tempDirectory } from '../../support/temp-directory.ts';
 import { until } from '../../support/until.ts';
 
@@ -145,6 +146,22 @@ const title = 'sql writer and SQLite';
     assert.equal(count('later'), 2);
     hand.exec('INSERT INTO later_migrations (version) VALUES (2)');
     assert.include((await failure((await open({ table: 'later' })).write(batchOf(5, 5), never))).message, 'its table has version 2');
+  });
+
+  it('a full disk: UNAVAILABLE, nothing of the batch is there, and it goes on when there is room', async function () {
+    const disk = SmallDisk.mount(join(folder.path, 'small'), 4 * 1024 * 1024);
+    if (!disk) return this.skip();
+    closing.push(() => disk.unmount());
+    file = join(disk.directory, 'events.db');
+    const writer = await open();
+    await writer.write(batchOf(1, 1), never);
+    disk.fill(64 * 1024);
+    const { code, facts } = await failure(writer.write(batchOf(2, 1001), never));
+    assert.deepEqual([code, facts.status], ['UNAVAILABLE', 'SQLite 13']);
+    disk.empty();
+    assert.equal(count(), 1);
+    await writer.write(batchOf(2, 1001), never);
+    assert.equal(count(), 1001);
   });
 
   it('deletes what is beyond the retention', async () => {
