@@ -93,27 +93,33 @@ export class RedisConnection {
   async #connect(stop: Stop): Promise<void> {
     const { connectTimeout } = this.#target.settings;
     let isLate = false;
+    let end = (): void => undefined;
+    // ioredis may take longer to notice, where it asks sentinels.
+    const ended = new Promise<never>((_, reject) => (end = () => reject(new Error('ended'))));
     // Until the server has let us in: a host that takes the connection may say nothing.
     const limit = setTimeout(() => {
       isLate = true;
-      this.close();
+      end();
     }, connectTimeout);
-    const abort = (): void => this.close();
-    stop.signal.addEventListener('abort', abort, { once: true });
+    stop.signal.addEventListener('abort', end, { once: true });
+    if (stop.signal.aborted) end();
     try {
-      if (stop.signal.aborted) throw new Error('stopped');
-      await this.#redis.connect();
-      // ioredis goes on behind a SELECT that failed, in a database that nobody asked for.
-      if (this.#error) throw this.#error;
-      if (this.#target.settings.password === undefined) await this.#mustBeLetIn();
+      await Promise.race([this.#login(), ended]);
     } catch (error) {
       this.close();
       throw this.#unreached(this.#error ?? error, isLate, stop);
     } finally {
       clearTimeout(limit);
-      stop.signal.removeEventListener('abort', abort);
+      stop.signal.removeEventListener('abort', end);
     }
     this.#error = undefined;
+  }
+
+  async #login(): Promise<void> {
+    await this.#redis.connect();
+    // ioredis goes on behind a SELECT that failed, in a database that nobody asked for.
+    if (this.#error) throw this.#error;
+    if (this.#target.settings.password === undefined) await this.#mustBeLetIn();
   }
 
   /** A server that wants a password says so to a short command only; a long one it calls a mistake. */

@@ -52,6 +52,7 @@ export class Link {
 
   async #connected(stop: Stop): Promise<RedisConnection> {
     if (this.#connection && !this.#connection.hasEnded) return this.#connection;
+    this.drop();
     const { endpoints, sentinel } = this.#target.settings;
     const places = sentinel ? [undefined] : [...(this.#owner ? [this.#owner] : []), ...endpoints];
     let failure: FondacoError | undefined;

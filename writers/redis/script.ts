@@ -25,7 +25,7 @@
  *         n, n names            of fields, the event's id first
  *         then of each entry: id, series, seq, n values
  *
- * It answers { 'ok', how many were added } or says why not: { 'lost', last id }, { 'other', number in the batch, event id there },
+ * It answers { 'ok', how many were added, then the groups that had not read what entriesMax took out } or says why not: { 'lost', last id }, { 'other', number in the batch, event id there },
  * { 'passed', number in the batch, last id, its event id }.
  */
 import { createHash } from 'node:crypto';
@@ -58,6 +58,16 @@ local function eventAt(id)
   local found = call('XRANGE', stream, id, id)
   if #found == 0 then return nil end
   return member(found[1][2], ARGV[6]) or ''
+end
+
+-- What each group would be given next.
+local function unread()
+  local next = {}
+  for _, group in ipairs(call('XINFO', 'GROUPS', stream)) do
+    local found = call('XRANGE', stream, '(' .. member(group, 'last-delivered-id'), '+', 'COUNT', 1)
+    if #found > 0 then next[member(group, 'name')] = found[1][1] end
+  end
+  return next
 end
 
 local function trimAcknowledged()
@@ -97,6 +107,7 @@ local function run()
     end
   end
 
+  local waiting = entriesMax ~= '' and top ~= '0-0' and unread() or {}
   for i = new, count - 1 do
     local at = first + i * size
     local command = { 'XADD', stream }
@@ -122,7 +133,11 @@ local function run()
   end
   call('HSET', written, 'series', series, 'from', string.format('%.0f', from), 'to', string.format('%.0f', to))
   if acknowledged then trimAcknowledged() end
-  return { 'ok', count - new }
+  local answer = { 'ok', count - new }
+  for group, id in pairs(waiting) do
+    if #call('XRANGE', stream, id, id) == 0 then answer[#answer + 1] = group end
+  end
+  return answer
 end
 
 local isDone, answer = pcall(run)

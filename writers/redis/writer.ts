@@ -13,6 +13,8 @@
  *
  * Dead letters that are delivered again go to a stream of their own, `<prefix>:<lane>:replayed`: their ids were passed long ago.
  */
+import { systemClock, type Clock } from '../../core/clock.ts';
+import type { WriterLogger } from '../../core/define-writer.ts';
 import { FondacoError } from '../../core/errors.ts';
 import { perLane, type Lane } from '../../core/lane.ts';
 import type { Delivery, Writer } from '../../core/writer.ts';
@@ -29,32 +31,40 @@ export interface RedisParts {
   readonly site: string;
   /** What relative paths of the settings are relative to. */
   readonly directory: string;
+  readonly clock: Clock;
+  /** Told when entries are trimmed that a consumer group has not read, at most once a minute. */
+  readonly logger: Pick<WriterLogger, 'warn'>;
 }
 
+const WARNING_MS = 60_000;
 /** Replicas get this part of a batch's time. */
 const REPLICAS_SHARE = 0.8;
 
 export class RedisWriter implements Writer {
   readonly resendWindow: number | undefined;
   readonly #settings: Resolved;
+  readonly #parts: RedisParts;
   readonly #links: Readonly<Record<Lane, Link>>;
   /** The last id that each stream is known to have. */
   readonly #tops = new Map<string, string>();
   /** What is under way. */
   readonly #writes = new Set<AbortController>();
   #isClosed = false;
+  #warnedAt = -Infinity;
 
   /** Opens no connection: the first write of a lane does. Rejects REFUSED where the TLS files cannot be used. */
   static async open(settings: RedisSettings, parts: Pick<RedisParts, 'site'> & Partial<RedisParts>): Promise<RedisWriter> {
-    const all = { directory: process.cwd(), ...parts };
+    const all = { directory: process.cwd(), clock: systemClock(), logger: { warn: () => undefined }, ...parts };
     if (settings.tls) await loadTls(settings.tls, all.directory);
-    return new RedisWriter(resolved(settings, all.site), all.directory);
+    return new RedisWriter(resolved(settings, all.site), all);
   }
 
-  private constructor(settings: Resolved, directory: string) {
+  private constructor(settings: Resolved, parts: RedisParts) {
     const { password, sentinel } = settings;
+    const { directory } = parts;
     const secrets = new Secrets([password, sentinel?.password].filter((text) => text !== undefined));
     this.#settings = settings;
+    this.#parts = parts;
     this.resendWindow = settings.resendWindow;
     this.#links = perLane(() => new Link({ settings, directory, secrets }));
   }
@@ -119,7 +129,10 @@ export class RedisWriter implements Writer {
 
   /** Throws what the script says but `ok`. */
   #judge([verdict, ...rest]: readonly unknown[], batch: readonly Delivery[], stream: string): void {
-    if (verdict === 'ok') return;
+    if (verdict === 'ok') {
+      this.#warn(stream, rest.slice(1).map(String));
+      return;
+    }
     const what = `redis ${this.#settings.place}, stream ${stream}`;
     if (verdict === 'lost') {
       const had = this.#tops.get(stream);
@@ -141,6 +154,16 @@ export class RedisWriter implements Writer {
       );
     }
     throw new FondacoError('UNAVAILABLE', `${what} must answer as the script does, got ${String(verdict)}`);
+  }
+
+  #warn(stream: string, groups: readonly string[]): void {
+    const now = this.#parts.clock.monotonic();
+    if (groups.length === 0 || now < this.#warnedAt + WARNING_MS) return;
+    this.#warnedAt = now;
+    this.#parts.logger.warn(
+      { stream, groups },
+      'entries were trimmed that these consumer groups have not read: trim.entriesMax is too small',
+    );
   }
 
   async #wait(link: Link, stream: string, waitMs: number, stop: Stop): Promise<void> {

@@ -1,6 +1,7 @@
 import { assert } from 'chai';
 import type { Delivery, Writer } from '../../../core/writer.ts';
-import type { RedisWriter } from '../../../writers/redis/writer.ts';
+import { redisSettings } from '../../../writers/redis/settings.ts';
+import { RedisWriter } from '../../../writers/redis/writer.ts';
 import { failure, writerContract } from '../../contract/writer-contract.ts';
 import { deliveries, eventOf, plainLines } from '../../support/deliveries.ts';
 import { BIRTH, idOf, NORMAL, numbered, numbersOf, openRedis, range, receivedOf, SITE, URGENT } from '../../support/redis-kit.ts';
@@ -255,6 +256,23 @@ const missing = missingRedis();
       const kept = await numbers();
       assert.isBelow(kept.length, 400);
       assert.deepEqual(kept, range(kept[0]!, 1010));
+    });
+
+    it('warns where a group has not read what it takes out, once a minute', async () => {
+      const warnings: unknown[] = [];
+      const logger = { warn: (facts: object) => void warnings.push(facts) };
+      const settings = redisSettings.parse({ address: server.address, trim: { entriesMax: 100 } });
+      const writer = await RedisWriter.open(settings, { site: SITE, logger });
+      await writer.write(numbered(1, 300), never);
+      for (const group of ['quick', 'slow']) await server.redis.xgroup('CREATE', NORMAL, group, '0');
+      await read('quick', 1000);
+      await read('slow', 1);
+      for (let from = 301; from <= 1000; from += 100) {
+        await writer.write(numbered(from, from + 99), never);
+        await read('quick', 1000);
+      }
+      await writer.close();
+      assert.deepEqual(warnings, [{ stream: NORMAL, groups: ['slow'] }]);
     });
 
     it('takes out what every group has acknowledged, and nothing else', async () => {
