@@ -14,6 +14,8 @@ export interface FeedRow {
   filter: Filter;
   /** The largest batch of the life that wrote this: so much may have been in flight. */
   eventsMax: number;
+  /** Its writer's resendWindow, where it has one: so much more may have been sent and not settled. */
+  resendWindow?: number;
   state: RowState | 'paused';
   /** Of a paused one: since when, by the wall clock in ms, and what it is underneath. */
   paused?: { readonly since: number; was: RowState };

@@ -274,7 +274,9 @@ export class Feed {
     const { filter, batch } = this.settings;
     await this.change((draft) => {
       if (!isSameFilter(this.row.filter, filter)) {
-        for (const lane of LANES) this.#changeFilter(draft, lane, inFlight?.[lane] ?? this.row.eventsMax);
+        // In another life: its largest batch, and what its writer may have sent beyond what was settled.
+        const deliveries = this.row.eventsMax + (this.row.resendWindow ?? 0);
+        for (const lane of LANES) this.#changeFilter(draft, lane, inFlight?.[lane] ?? deliveries);
         this.row.filter = filter;
       }
       this.row.eventsMax = batch.eventsMax;

@@ -68,10 +68,19 @@ export class LaneProgress {
       await this.commit(signal, move.apply, isThere);
       return;
     }
+    await this.#noteWindow(signal);
     this.#ahead ??= { ...this.row };
     if (this.#ahead.cursor !== step.from) return; // taken back meanwhile
     move.apply(this.#ahead);
     this.#unconfirmed.add(move, this.#feed.clock.monotonic());
+  }
+
+  /** The row says how much may be under way before so much is: the next life may have another filter. */
+  async #noteWindow(signal: AbortSignal): Promise<void> {
+    const { row, settings } = this.#feed;
+    const { resendWindow = 0 } = settings.writer;
+    if (row.resendWindow === resendWindow) return;
+    await this.commit(signal, (_, { row: feed }) => void (feed.resendWindow = resendWindow));
   }
 
   /** Settles what may count as delivered by now; nothing where the connection that took it has ended meanwhile: then that is sent again. */

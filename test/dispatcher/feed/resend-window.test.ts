@@ -52,6 +52,24 @@ describe('a writer without acknowledgements, with a resendWindow of 10 events', 
     expect(sent()).to.deep.equal(range(1, 7));
   });
 
+  it('sends all that may have been under way once more as it was, where the filter is changed meanwhile', async () => {
+    await kit.stop();
+    const ops = { batch: { intervalMs: 0, eventsMax: 4, bytesMax: 1e6 } };
+    await open({ writers: { ops: { ...ops, filter: { minSeverity: 'warn' } } } });
+    for (let i = 0; i < 12; i++) await record(2, { severity: i % 2 === 0 ? 'warn' : 'info' });
+    const before = kit.writer().taken.map(({ event, delivery }) => `${event.message} ${delivery.series} ${delivery.seq}`);
+    expect(before).to.have.lengthOf(12);
+    expect((await lane()).delivered).to.be.lessThan(4);
+    const { storage, clock } = kit;
+    await kit.kill();
+    await open({ storage, clock, writers: { ops: { ...ops, filter: {} } } });
+    await kit.settle();
+    await record(4);
+    const again = kit.writer().taken.map(({ event, delivery }) => `${event.message} ${delivery.series} ${delivery.seq}`);
+    expect(again.slice(0, before.length - 2)).to.deep.equal(before.slice(2));
+    expect(kit.writer().messages.slice(-4)).to.deep.equal(range(25, 28));
+  });
+
   it('sends what lies within the window again when the connection breaks, under the same numbers, and settled never moves back', async () => {
     await record(24);
     kit.writer().answer = broken;
