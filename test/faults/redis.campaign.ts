@@ -21,6 +21,8 @@ import type { Campaign, CampaignOrder, FaultRow } from './campaign.ts';
 const LIMIT_MS = 120_000;
 const BURST = 10;
 const BURST_MS = 10;
+/** A slow machine settles less than is recorded, and a recorder's room is not what is tested. */
+const UNSETTLED_MAX = 2000;
 const LARGE_EVENTS = 10_000;
 const RESEND_WINDOW = 20_000;
 
@@ -146,7 +148,7 @@ async function load(scene: SiteWork, faults: readonly Fault[], random: () => num
   let isRecording = true;
   const recording = (async () => {
     while (isRecording) {
-      source.record(BURST);
+      if (unsettled(source) < UNSETTLED_MAX) source.record(BURST);
       await pause(BURST_MS);
     }
   })();
@@ -204,8 +206,8 @@ async function many(): Promise<FaultRow> {
   return { fault: 'none: 10,000 events', injected: 1, ...row };
 }
 
-function isSettled({ recorder, ids }: Source): boolean {
-  return recorder.status().ledger.settled === LANES.reduce((sum, lane) => sum + ids[lane].length, 0);
+function unsettled({ recorder, ids }: Source): number {
+  return LANES.reduce((sum, lane) => sum + ids[lane].length, 0) - recorder.status().ledger.settled;
 }
 
 interface SiteWork extends Omit<Scene, 'random'> {
@@ -229,7 +231,7 @@ async function onSite(
     await site.proxy.start();
     const source = await site.source('cmd');
     await work({ site, server, tap, source });
-    await until('the proxy has settled it', () => isSettled(source), LIMIT_MS);
+    await until('the proxy has settled it', () => unsettled(source) === 0, LIMIT_MS);
     const ledger = await site.drained(LIMIT_MS);
     const wrongChecks = (await site.proxy.verify()).isGood ? 0 : 1;
     const { lanes } = ledger.writers[0]!;

@@ -64,7 +64,9 @@ end
 local function unread()
   local next = {}
   for _, group in ipairs(call('XINFO', 'GROUPS', stream)) do
-    local found = call('XRANGE', stream, '(' .. member(group, 'last-delivered-id'), '+', 'COUNT', 1)
+    -- An id without what is at it, as '(' says from Redis 6.2 on.
+    local ms, seq = string.match(member(group, 'last-delivered-id'), '^(%d+)-(%d+)$')
+    local found = call('XRANGE', stream, ms .. '-' .. string.format('%.0f', tonumber(seq) + 1), '+', 'COUNT', 1)
     if #found > 0 then next[member(group, 'name')] = found[1][1] end
   end
   return next
