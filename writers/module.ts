@@ -41,6 +41,14 @@ export class ModuleWriter implements Writer {
     return this.#writer.warnings?.() ?? [];
   }
 
+  reopen(): void {
+    try {
+      this.#writer.reopen?.();
+    } catch (error) {
+      this.#tell(error, asError(error).message);
+    }
+  }
+
   async write(batch: readonly Delivery[], signal: AbortSignal): Promise<void> {
     if (signal.aborted) throw new FondacoError('UNAVAILABLE', 'the write was stopped before it began');
     for (const delivery of batch) freezeDelivery(delivery);

@@ -40,6 +40,9 @@ export interface Filter extends FilterFields {
 /** What a filter looks at. */
 export type FilteredEvent = Pick<FondacoEvent, 'severity' | 'type' | 'source' | 'labels' | 'object' | 'attributes'>;
 
+/** Each star of a pattern may cost a regular expression the length of the text once more. */
+const STARS_MAX = 2;
+
 type Matches = (event: FilteredEvent) => boolean;
 
 /** Compiles a filter into its test. */
@@ -66,7 +69,7 @@ export function fieldsToKeep(filter: Filter): string[] {
 
 function compileFields({ minSeverity, severity, types, source, labels, object, attributes }: FilterFields): Matches {
   const lowest = minSeverity ? SEVERITY_NUMBER[minSeverity] : 0;
-  const isType = types && compileGlobs(types);
+  const isType = types && compileTypes(types);
   const basic: Matches = (event) => SEVERITY_NUMBER[event.severity] >= lowest && (!isType || isType(event.type));
   const tests: Matches[] = [];
   if (severity !== undefined) {
@@ -82,6 +85,14 @@ function compileFields({ minSeverity, severity, types, source, labels, object, a
   }
   if (tests.length === 0) return basic;
   return (event) => basic(event) && tests.every((matches) => matches(event));
+}
+
+/** Asked of every entry, and so by a regular expression, where none of the patterns can make it slow. */
+function compileTypes(types: readonly string[]): (type: string) => boolean {
+  if (types.some((glob) => glob.split('*').length > STARS_MAX + 1)) return compileGlobs(types);
+  const escaped = types.map((glob) => glob.replace(/[.+?^${}()|[\]\\]/g, String.raw`\$&`).replaceAll('*', '.*'));
+  const pattern = new RegExp(`^(?:${escaped.join('|')})$`);
+  return (type) => pattern.test(type);
 }
 
 function addText(tests: Matches[], globs: Globs | undefined, read: (event: FilteredEvent) => string | undefined): void {

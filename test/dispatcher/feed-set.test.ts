@@ -4,6 +4,8 @@ import { FondacoError, isFondacoError } from '../../core/errors.ts';
 import type { Delivery } from '../../core/writer.ts';
 import { Dispatch, type WriterSettings } from '../../dispatcher/index.ts';
 import type { Filter } from '../../dispatcher/feed/filter.ts';
+import { DepartedWriter } from '../../dispatcher/dead-letters/departed-writer.ts';
+import { purgeLetters } from '../../dispatcher/dead-letters/purge.ts';
 import { readDeliveries } from '../../dispatcher/feed/delivery-series.ts';
 import { verifyLedger } from '../../dispatcher/ledger/ledger-verify.ts';
 import { DiskJournal } from '../../journal/disk-journal.ts';
@@ -187,6 +189,37 @@ describe('writers that change while others go on', () => {
     await changing;
     await settle(60);
     assert.deepEqual(seqs(two), ['a.B 1: 1']);
+  });
+
+  it('goes on with a replay that is under way, beside the live order', async () => {
+    const [one, two] = [new ScriptedWriter(clock), new ScriptedWriter(clock)];
+    one.answer = ([first]) => (first!.event.message === 'a.B 1' ? new FondacoError('REJECTED', '422') : undefined);
+    await open([settings('ops', one)]);
+    await record(2);
+    one.answer = away;
+    const started = await dispatch.replay('ops');
+    assert.isTrue('replay' in started);
+    await settle(60);
+    await change({ put: [settings('ops', two)] });
+    await record(1);
+    await clock.advance(5000);
+    const messages = two.taken.map(({ event, isReplay = false }) => `${event.message}${isReplay ? ' again' : ''}`);
+    assert.sameMembers(messages, ['a.B 1 again', 'a.B 3']);
+    assert.equal(dispatch.feed('ops').status().dead, 0);
+  });
+
+  it('lets nobody purge letters of a writer that has come back meanwhile', async () => {
+    const one = new ScriptedWriter(clock);
+    one.answer = () => new FondacoError('REJECTED', '422');
+    await open([settings('ops', one), settings('other', new ScriptedWriter(clock))]);
+    await record(2);
+    await change({ remove: [{ name: 'ops' }] });
+    const departed = (await DepartedWriter.open(dispatch.dispatcher, 'ops'))!;
+    await change({ put: [settings('ops', one)] });
+    const purging = purgeLetters(departed).catch((error: unknown) => error);
+    await clock.advance(10_000);
+    assert.isTrue(isFondacoError(await purging, 'UNAVAILABLE'));
+    assert.equal(dispatch.feed('ops').status().dead, 2);
   });
 
   it('adds one, which gets what comes from then on', async () => {
