@@ -28,6 +28,8 @@ const BURST = 20;
 const BURST_MS = 20;
 /** So many events may be on their way to the proxy. */
 const AHEAD_MAX = 5000;
+/** How long a write may take: less than a frozen server makes it. */
+const WRITE_MS = 2000;
 const FLOW_MS = 120_000;
 
 const campaign: Campaign = {
@@ -60,7 +62,7 @@ const FAULTS: readonly Fault[] = [
     name: 'PostgreSQL frozen (SIGSTOP), for longer than a write may take, and continued',
     inject: async ({ server, awayMs }) => {
       server.freeze(true);
-      await pause(1000 + awayMs);
+      await pause(WRITE_MS + awayMs);
       server.freeze(false);
     },
   },
@@ -99,7 +101,7 @@ async function* underLoad({ form, seed, progress }: CampaignOrder, server: Postg
   const hasSqlite = missingSqlite() === undefined;
   const file = join(site.folder, 'events.db');
   const rest = 'batch: { interval: 20ms }, retry: { policy: backoff, initial: 50ms, max: 200ms } }';
-  const postgres = `  - { name: postgres, kind: sql, url: '${server.url}', password: '${PASSWORD}', timeout: 1s, ${rest}\n`;
+  const postgres = `  - { name: postgres, kind: sql, url: '${server.url}', password: '${PASSWORD}', timeout: ${WRITE_MS}ms, ${rest}\n`;
   const sqlite = `  - { name: sqlite, kind: sql, path: '${file}', ${rest}\n`;
   await site.proxy.configure(`dedup: { interval: 0s }\nwriters:\n${postgres}${hasSqlite ? sqlite : ''}`);
   const stored = async (): Promise<string[]> => {
