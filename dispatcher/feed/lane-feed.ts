@@ -4,7 +4,7 @@
  */
 import { Bell } from '../../core/bell.ts';
 import type { Clock } from '../../core/clock.ts';
-import { isFondacoError, type FondacoError } from '../../core/errors.ts';
+import { FondacoError, isFondacoError } from '../../core/errors.ts';
 import type { Lane } from '../../core/lane.ts';
 import type { Delivery } from '../../core/writer.ts';
 import { InFlight } from './write-attempt.ts';
@@ -268,7 +268,9 @@ export class LaneFeed {
   #sharedFailure(turn: Turn): FondacoError | undefined {
     const { urgent } = this.#feed.lanes;
     const failure = this !== urgent && urgent.retry.lastAttemptAt >= turn.since ? urgent.#lastFailure : undefined;
-    return failure?.facts.unreachable ? failure : undefined;
+    if (!failure?.facts.unreachable) return undefined;
+    const { taken: _taken, ...facts } = failure.facts; // how far that lane got says nothing of this one
+    return new FondacoError(failure.code, failure.text, facts);
   }
 
   async #delivered(step: WriteStep, writeMs: number, signal: AbortSignal): Promise<void> {

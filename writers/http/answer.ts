@@ -31,13 +31,16 @@ const RETRY_AFTER_MS_MAX = 86_400_000;
 /** 4xx that speak of the moment, not of us and not of the event: timeout, conflict, too early, too many requests. */
 const PASSING = new Set([408, 409, 425, 429]);
 
-/** The error that an answer is, or undefined for one that says taken. `what`: the request, for people. */
-export function refusal(what: string, { status, headers, text }: Answer, now: number): FondacoError | undefined {
+/**
+ * The error that an answer is, or undefined for one that says taken. `what`: the request, for people. `isInHeaders`: the event is in the headers of
+ * its request (binary CloudEvents), so it is its own fault if they are too large (431).
+ */
+export function refusal(what: string, { status, headers, text }: Answer, now: number, isInHeaders = false): FondacoError | undefined {
   if (status >= 200 && status <= 299) return undefined;
   const message = `${what} must be answered with 2xx, got ${status}`;
   const facts: ErrorFacts = { status: String(status), ...(text === '' ? {} : { answer: text }) };
   if (status === 413) return new FondacoError('REJECTED', message, { ...facts, tooLarge: true });
-  if (status === 400 || status === 422) return new FondacoError('REJECTED', message, facts);
+  if (status === 400 || status === 422 || (status === 431 && isInHeaders)) return new FondacoError('REJECTED', message, facts);
   if (status >= 500 || PASSING.has(status)) {
     const retryAfterMs = retryAfter(headers, now);
     return new FondacoError('UNAVAILABLE', message, retryAfterMs === undefined ? facts : { ...facts, retryAfterMs });

@@ -4,6 +4,13 @@ import type { Delivery } from '../../core/writer.ts';
 /** Series of which something is remembered: one for each lane, and a replay's. */
 const SERIES_MAX = 8;
 
+/** The first that failed, and the longest pause that any that failed asked for. */
+interface Failed {
+  readonly at: number;
+  readonly error: unknown;
+  readonly retryAfterMs: number;
+}
+
 /**
  * Sends the events of a batch one by one, several side by side: those of one object one after the other, in their order, and none of them
  * after one that failed. Events without an object are kept in order by their source.
@@ -31,19 +38,15 @@ export class OneByOne {
       else ahead.set(delivery.seq, entryKey(entry));
     }
     if (ahead.size === 0) this.#ahead.delete(series);
-    if (failed) throw withTaken(failed.error, failed.at);
+    if (failed) throw toldWith(failed.error, { taken: failed.at, retryAfterMs: failed.retryAfterMs });
   }
 
   /** Marks in `taken` what went through. Resolves with the first that failed, all before it being taken. */
-  async #sendAll(
-    batch: readonly Delivery[],
-    taken: boolean[],
-    send: (delivery: Delivery) => Promise<void>,
-  ): Promise<{ at: number; error: unknown } | undefined> {
+  async #sendAll(batch: readonly Delivery[], taken: boolean[], send: (delivery: Delivery) => Promise<void>): Promise<Failed | undefined> {
     const objects = batch.map(objectKey);
     const begun = [...taken];
     const busy = new Set<string>();
-    let failed: { at: number; error: unknown } | undefined;
+    let failed: Failed | undefined;
     const next = (): number => {
       const at = begun.findIndex((isBegun, i) => !isBegun && !busy.has(objects[i]!));
       return at < (failed?.at ?? Infinity) ? at : -1;
@@ -58,7 +61,8 @@ export class OneByOne {
           await send(batch[at]!);
           taken[at] = true;
         } catch (error) {
-          if (at < (failed?.at ?? Infinity)) failed = { at, error };
+          const retryAfterMs = Math.max(failed?.retryAfterMs ?? 0, isFondacoError(error) ? (error.facts.retryAfterMs ?? 0) : 0);
+          failed = at < (failed?.at ?? Infinity) ? { at, error, retryAfterMs } : { ...failed!, retryAfterMs };
         }
         busy.delete(object);
       }
@@ -90,7 +94,7 @@ function entryKey({ birth, position }: Delivery['entry']): string {
   return `${birth}/${position}`;
 }
 
-function withTaken(error: unknown, taken: number): unknown {
+function toldWith(error: unknown, { taken, retryAfterMs }: { taken: number; retryAfterMs: number }): unknown {
   if (!isFondacoError(error)) return error;
-  return new FondacoError(error.code, error.text, { ...error.facts, taken });
+  return new FondacoError(error.code, error.text, { ...error.facts, taken, ...(retryAfterMs > 0 && { retryAfterMs }) });
 }

@@ -138,7 +138,7 @@ export class HttpWriter implements Writer {
     const now = this.#clock.now();
     this.#skew.saw(dateOf(headers), sentAt, now);
     const text = await readAnswer(body, this.#secrets);
-    const error = refusal(this.#what, { status, headers, text }, now);
+    const error = refusal(this.#what, { status, headers, text }, now, this.#format.headers !== undefined);
     if (error) throw error;
   }
 }

@@ -116,6 +116,24 @@ describe('a batch that was taken in part', () => {
     expect(lane()).to.include({ pending: 0, seq: 9 });
   });
 
+  it('says nothing of the other lane, which is not tried where the place cannot be reached', async () => {
+    await open();
+    let isAway = true;
+    kit.writer().answer = (batch) => {
+      if (isAway && batch[0]!.delivery.lane === 'urgent') return error('UNAVAILABLE', { unreachable: true, taken: 2 });
+      arrived.push(...batch.map(({ event }) => event.message));
+      return undefined;
+    };
+    const events = [...numbered('u', 1, 4, { severity: 'critical' }), ...numbered('a', 1, 5)];
+    await kit.dispatcher.accept(sender.batch(0, events));
+    await kit.settle();
+    expect(lane()).to.include({ pending: 5, seq: 0 });
+    expect(kit.feed().status().lanes.urgent).to.include({ pending: 2, seq: 2 });
+    isAway = false;
+    await kit.clock.advance(60_000);
+    expect(arrived).to.deep.equal(['u 3', 'u 4', ...all(5)]);
+  });
+
   it('in a replay: what was taken is no dead letter any more, the one at fault stays one', async () => {
     await open();
     kit.writer().answer = (batch) => (batch.some(({ event }) => event.message.startsWith('a')) ? error('REJECTED') : undefined);

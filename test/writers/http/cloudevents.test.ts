@@ -88,6 +88,17 @@ describe('http writer, CloudEvents', () => {
       await other.close();
     });
 
+    it('are at fault themselves where their headers are too large for the server (431)', async () => {
+      const [binary, structured] = [
+        await open({ url: subscriber.url, format: 'cloudevents-binary' }),
+        await open({ url: subscriber.url, format: 'cloudevents' }),
+      ];
+      subscriber.answer = () => ({ status: 431 });
+      assert.equal((await failure(binary.write(batch, never))).code, 'REJECTED');
+      assert.equal((await failure(structured.write(batch, never))).code, 'REFUSED');
+      await Promise.all([binary.close(), structured.close()]);
+    });
+
     it('encode what the HTTP binding says, and nothing else', async () => {
       const other = await open({ url: subscriber.url, format: 'cloudevents-binary' });
       const name = 'Euro \u20ac \u{1f600} "100%" a/b:c;d,e(f)\u0001';

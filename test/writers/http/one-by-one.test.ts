@@ -110,6 +110,16 @@ describe('events sent one by one', () => {
     assert.deepEqual(await failed, ['b1', 1]);
   });
 
+  it('heed the longest pause that any of them was asked for', async () => {
+    const failed = failure(oneByOne.write(batchOf('abc'), slow.send));
+    await settle(2);
+    await slow.fail('c1', new FondacoError('UNAVAILABLE', 'c1', { retryAfterMs: 60_000 }));
+    await slow.fail('b1', new FondacoError('UNAVAILABLE', 'b1', { retryAfterMs: 1000 }));
+    await slow.take('a1');
+    const { text, facts } = await failed;
+    assert.deepEqual([text, facts.taken, facts.retryAfterMs], ['b1', 1, 60_000]);
+  });
+
   it('that were taken behind a failure are not sent again, in whatever cuts the batch comes again', async () => {
     const batch = batchOf('abcab');
     const failed = takenOf(oneByOne.write(batch, slow.send));
