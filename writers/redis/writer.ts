@@ -17,6 +17,7 @@ import { systemClock, type Clock } from '../../core/clock.ts';
 import type { WriterLogger } from '../../core/define-writer.ts';
 import { FondacoError } from '../../core/errors.ts';
 import { perLane, type Lane } from '../../core/lane.ts';
+import { formatMs } from '../../core/time.ts';
 import type { Delivery, Writer } from '../../core/writer.ts';
 import { cloudEventId } from '../cloudevents.ts';
 import { Secrets } from '../secrets.ts';
@@ -51,6 +52,8 @@ export class RedisWriter implements Writer {
   readonly #writes = new Set<AbortController>();
   #isClosed = false;
   #warnedAt = -Infinity;
+  /** Of each stream: the groups that missed something, and when they last did. */
+  readonly #missed = new Map<string, string>();
 
   /** Opens no connection: the first write of a lane does. Rejects REFUSED where the TLS files cannot be used. */
   static async open(settings: RedisSettings, parts: Pick<RedisParts, 'site'> & Partial<RedisParts>): Promise<RedisWriter> {
@@ -95,6 +98,11 @@ export class RedisWriter implements Writer {
 
   hasBroken(lane: Lane): boolean {
     return this.resendWindow !== undefined && this.#links[lane].hasBroken;
+  }
+
+  /** Of what was trimmed before a consumer group had read it, since this life began. */
+  warnings(): readonly string[] {
+    return [...this.#missed].map(([stream, what]) => `trim.entriesMax took entries out of ${stream} that were not read: ${what}`);
   }
 
   /** Ends what is under way. May be called more than once. */
@@ -157,13 +165,12 @@ export class RedisWriter implements Writer {
   }
 
   #warn(stream: string, groups: readonly string[]): void {
-    const now = this.#parts.clock.monotonic();
-    if (groups.length === 0 || now < this.#warnedAt + WARNING_MS) return;
-    this.#warnedAt = now;
-    this.#parts.logger.warn(
-      { stream, groups },
-      'entries were trimmed that these consumer groups have not read: trim.entriesMax is too small',
-    );
+    if (groups.length === 0) return;
+    const { clock, logger } = this.#parts;
+    this.#missed.set(stream, `consumer group ${groups.join(', ')}, last at ${formatMs(clock.now())}`);
+    if (clock.monotonic() < this.#warnedAt + WARNING_MS) return;
+    this.#warnedAt = clock.monotonic();
+    logger.warn({ stream, groups }, 'entries were trimmed that these consumer groups have not read: trim.entriesMax is too small');
   }
 
   async #wait(link: Link, stream: string, waitMs: number, stop: Stop): Promise<void> {

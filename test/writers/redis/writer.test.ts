@@ -273,6 +273,8 @@ const missing = missingRedis();
       }
       await writer.close();
       assert.deepEqual(warnings, [{ stream: NORMAL, groups: ['slow'] }]);
+      assert.lengthOf(writer.warnings(), 1);
+      assert.match(writer.warnings()[0]!, /out of fondaco:\{plant-7\}:normal that were not read: consumer group slow, last at 2\d{3}-/);
     });
 
     it('takes out what every group has acknowledged, and nothing else', async () => {
