@@ -168,8 +168,8 @@ class KilledSite {
     if (isRandom) return {};
     const points = who === 'proxy' ? PROXY_POINTS : AGENT_POINTS;
     const point = points[this.#turn[who]++ % points.length]!;
-    const isRare = /epoch|hand-over|trim|compaction|window|reload row/.test(point);
-    const nth = point.endsWith(' reload') ? 1 : 1 + Math.floor(random() * (isRare ? 2 : 25));
+    const isRare = /epoch|hand-over|trim|compaction|window/.test(point);
+    const nth = point.includes(' reload') ? 1 : 1 + Math.floor(random() * (isRare ? 2 : 25));
     return {
       // The built program needs no tsx, and starts in half the time without; agents bring it along.
       NODE_OPTIONS: `${process.env.FONDACO_TEST_PROGRAM === undefined ? `--import ${TSX} ` : ''}--import ${CRASH_POINTS}`,
