@@ -29,7 +29,7 @@ export class AnswerError extends ExitError {
 
 /** How a proxy is asked; GET without a body by default. */
 export interface Ask {
-  readonly method?: 'GET' | 'POST';
+  readonly method?: 'GET' | 'POST' | 'DELETE';
   /** Sent as JSON. */
   readonly body?: object;
   /** How long the whole answer may take; 10 s unless told. */

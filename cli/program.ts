@@ -10,6 +10,7 @@ import { addLedger } from './commands/ledger.ts';
 import { addOutage } from './commands/outage.ts';
 import { addProxy } from './commands/proxy.ts';
 import { addRecord } from './commands/record.ts';
+import { addSite } from './commands/site.ts';
 import { addSpool } from './commands/spool.ts';
 import { addStatus } from './commands/status.ts';
 import { addTail } from './commands/tail.ts';
@@ -48,6 +49,7 @@ ${EXIT_HELP}`,
     addOutage,
     addLedger,
     addAudit,
+    addSite,
     addSpool,
     addJournal,
     addDoctor,

@@ -36,6 +36,8 @@ export interface Batch {
   readonly isClosing: boolean;
   /** Who sends, for messages to people. */
   readonly sender: { readonly node: string; readonly component: string };
+  /** A proxy forwards: its site. Its events carry what proxies set, and are stored as they are, in this lane. */
+  readonly forwarder?: string;
   /** Events that the input has refused itself, before they had a number: to be kept for people. Never on the wire. */
   readonly refused?: readonly RefusedEvent[];
 }

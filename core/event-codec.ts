@@ -12,6 +12,7 @@ import { hasInfiniteNumber, isDeeperThan } from './json-text.ts';
 import { ProtobufReader, type ProtobufWriter } from './protobuf.ts';
 import { severityOf, type Severity } from './severity.ts';
 import { formatTime, isTimestamp } from './time.ts';
+import { uuidText } from './uuid.ts';
 
 export const FIELD = {
   type: 1,
@@ -35,6 +36,7 @@ export const FIELD = {
   summarizes: 25,
   via: 26,
   foreign: 27,
+  journals: 28,
 } as const;
 
 /** Appends the event's bytes. */
@@ -119,6 +121,8 @@ export class DecodedEvent implements FondacoEvent {
   traceparent?: string;
   via?: readonly string[];
   foreign?: { readonly source: string; readonly id: string };
+  /** UUIDs of the journals that it has been in, beside `via`: not shown to destinations. */
+  journals?: readonly string[];
   #text = '';
   #attributes: JsonObject | undefined;
 
@@ -224,6 +228,9 @@ READ[FIELD.firstTime] = (event, bytes) => void (event.firstTime = time(bytes, ou
 READ[FIELD.lastTime] = (event, bytes) => void (event.lastTime = time(bytes, outer));
 READ[FIELD.summarizes] = (event, bytes) => void (event.summarizes = text(bytes, outer));
 READ[FIELD.via] = (event, bytes) => void (event.via = [...(event.via ?? []), text(bytes, outer)]);
+READ[FIELD.journals] = (event, bytes) => {
+  event.journals = [...(event.journals ?? []), uuidText(bytes.subarray(outer.start, outer.at))];
+};
 READ[FIELD.foreign] = (event, bytes) => {
   const [source, id] = pair(bytes);
   event.foreign = { source, id };

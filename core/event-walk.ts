@@ -31,7 +31,8 @@ export class EventWalk {
   /** Walks over bytes[start, end). False if the event is to be rejected, with the reason in `reason`. */
   over(bytes: Uint8Array, start: number, end: number, { isForwarded = false } = {}): boolean {
     this.reason = '';
-    if (end - start > LIMITS.eventBytes) return this.#reject(`event must be at most ${LIMITS.eventBytes} bytes, got ${end - start}`);
+    const bytesMax = LIMITS.eventBytes + (isForwarded ? LIMITS.envelopeBytes : 0);
+    if (end - start > bytesMax) return this.#reject(`event must be at most ${bytesMax} bytes, got ${end - start}`);
     this.severity = this.timeStart = this.timeEnd = this.moreStart = this.moreEnd = 0;
     this.keyStart = this.keyEnd = start;
     let before = 0;
@@ -53,7 +54,7 @@ export class EventWalk {
           this.moreStart = at;
           this.moreEnd = reader.at;
         }
-      } else if (field >= FIELD.id && field <= FIELD.foreign) {
+      } else if (field >= FIELD.id && field <= FIELD.journals) {
         if (!isForwarded) return this.#reject(`event field ${field} is set by proxies, an agent must leave it out`);
         if (!this.#checkForwarded(bytes, reader)) return false;
       }
@@ -99,6 +100,7 @@ export class EventWalk {
     if (!this.#checkWireType(reader, isNumber ? VARINT : LENGTH)) return false;
     const name = `event field ${field}`;
     if (isNumber) return reader.value >= 0 || this.#reject(`${name} must not be negative, got ${reader.value}`);
+    if (field === FIELD.journals) return end - start === 16 || this.#reject(`${name} must be 16 bytes, got ${end - start}`);
     if (field === FIELD.labels || field === FIELD.foreign) return this.#checkNames(bytes, start, end, name, LIMITS.eventBytes);
     if (field === FIELD.receivedTime || field === FIELD.firstTime || field === FIELD.lastTime)
       return this.#checkTime(bytes, start, end, name);
@@ -156,7 +158,7 @@ export class EventWalk {
   }
 }
 
-const MAY_REPEAT = new Set<number>([FIELD.labels, FIELD.via]);
+const MAY_REPEAT = new Set<number>([FIELD.labels, FIELD.via, FIELD.journals]);
 
 /** 2: a letter, which may begin a type; 1: what may follow. */
 const TYPE_CHAR = new Uint8Array(256);

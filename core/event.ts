@@ -61,6 +61,10 @@ export const LIMITS = {
   attributesDepth: 32,
   traceparentBytes: 256,
   eventBytes: 64 * 1024,
+  /** What proxies add to it on its way: id, site, labels, times, counts, via. */
+  envelopeBytes: 64 * 1024,
+  /** Proxies that may forward an event, one after the other. */
+  hops: 32,
 } as const;
 
 /** What an event type looks like. */

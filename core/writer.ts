@@ -25,6 +25,13 @@ export interface Writer {
   warnings?(): readonly string[];
   /** SIGHUP: what it has open by name (a file that was renamed, say) is to be let go, and opened anew by the next write. */
   reopen?(): void;
+  /**
+   * What it has to know in a later life of what its destination said in this lane, at most 4 KiB: asked whenever the feed's place is stored,
+   * and stored with it.
+   */
+  note?(lane: Lane): string | undefined;
+  /** Called before the first write, with the lane's note of an earlier life. */
+  recall?(lane: Lane, note: string): void;
   /** Frees what it holds; called once, after the last write. It is waited for, for 5 s at most, and what it rejects with is only logged. */
   close?(): Promise<void>;
 }

@@ -8,6 +8,7 @@ import type { Batch, BatchReply, LostRange } from '../core/batch.ts';
 import { Bell } from '../core/bell.ts';
 import type { Clock } from '../core/clock.ts';
 import { isFondacoError } from '../core/errors.ts';
+import type { Hop } from '../core/event-envelope.ts';
 import type { Draft, Entry, Journal } from '../core/journal.ts';
 import { LANES, type Lane } from '../core/lane.ts';
 import { SEVERITY_NUMBER, type Severity } from '../core/severity.ts';
@@ -19,12 +20,14 @@ import { LEDGER_ROW, zeroCounts, type Counts } from './ledger/counts.ts';
 import { FEED_PREFIX, type FeedRow } from './feed/feed-row.ts';
 import { fieldsToKeep, type Filter } from './feed/filter.ts';
 import { cutOff, mend, mendedEvent, type Mended } from './ledger/mend.ts';
+import { Forwarded } from './acceptance/forwarded.ts';
 import { Dedup, WINDOW_PREFIX, type DedupOptions } from './acceptance/dedup.ts';
 import { LOSS_PREFIX, Losses, portionsOf, type Loss, type LossOrigin } from './ledger/losses.ts';
 import { OWN_TYPES, OwnSeries, type OwnEvent } from './own-events.ts';
 import { RejectedEvents } from './acceptance/rejected-events.ts';
 import { Room, THROTTLE_MS } from './limits/room.ts';
 import { SeriesRows, type Series } from './acceptance/series-rows.ts';
+import { SITE_PREFIX, Sites } from './sites.ts';
 
 export interface DispatcherOptions {
   readonly clock: Clock;
@@ -57,6 +60,8 @@ export class Dispatcher {
   readonly room: Room;
   /** Events that were rejected, as far as they are kept. */
   readonly rejected: RejectedEvents;
+  /** The sites below, by their heartbeats. */
+  readonly sites: Sites;
   readonly #options: DispatcherOptions;
   readonly #urgentFrom: number;
   readonly #series: SeriesRows;
@@ -86,6 +91,7 @@ export class Dispatcher {
     this.#series = new SeriesRows(journal, options.seriesMax);
     this.rejected = new RejectedEvents(journal, options.clock);
     this.room = new Room(journal, options.clock);
+    this.sites = new Sites({ clock: options.clock, record: (draft, event) => this.record(draft, 'normal', event) });
   }
 
   /** Takes up what the journal holds. */
@@ -126,7 +132,7 @@ export class Dispatcher {
 
   #take(draft: Draft, series: Series, batch: Batch): BatchReply {
     const reply = this.#acceptance.take(draft, series, batch);
-    if (this.#dedup.nextDue() < this.#wakeAt) this.#bell.ring();
+    if (Math.min(this.#dedup.nextDue(), this.sites.nextDue()) < this.#wakeAt) this.#bell.ring();
     return reply;
   }
 
@@ -153,7 +159,7 @@ export class Dispatcher {
       const now = this.clock.monotonic();
       const noticesDue = this.#losses.isEmpty ? Infinity : noticesFrom;
       const isBehind = this.#gone.length > 0 || this.#mended !== undefined || this.#series.isOver(this.#counts);
-      this.#wakeAt = isBehind ? now : Math.min(noticesDue, this.#dedup.nextDue());
+      this.#wakeAt = isBehind ? now : Math.min(noticesDue, this.#dedup.nextDue(), this.sites.nextDue());
       if (this.#wakeAt > now) {
         await this.#bell.wait(this.clock, this.#wakeAt - now);
         continue;
@@ -166,6 +172,7 @@ export class Dispatcher {
           this.#dedup.closeDue(draft, now);
           if (this.#counts.added !== before) this.#putCounts(draft);
           if (noticesDue <= now) this.#announce(draft);
+          this.sites.closeDue(draft, now);
         });
         if (noticesDue <= now) noticesFrom = now + NOTICE_MS;
         await this.#series.evict(this.#counts, (draft) => this.#putCounts(draft));
@@ -206,7 +213,7 @@ export class Dispatcher {
 
   async #load(): Promise<void> {
     const { journal, clock, random } = this;
-    const all = await journal.snapshot([LEDGER_ROW, WINDOW_PREFIX, LOSS_PREFIX, FEED_PREFIX]);
+    const all = await journal.snapshot([LEDGER_ROW, WINDOW_PREFIX, LOSS_PREFIX, FEED_PREFIX, SITE_PREFIX]);
     const cut = await cutOff(journal, this.#isGoneTold);
     const mended = mend(all, { urgent: journal.head('urgent'), normal: journal.head('normal') }, cut);
     this.#told = [...journal.salvaged, ...mended.problems];
@@ -217,6 +224,7 @@ export class Dispatcher {
     if (this.#mended) this.#counts.series = await this.#series.count();
     await this.rejected.load();
     this.#losses.load(rows, mended.counts);
+    this.sites.load(rows);
     for (const { key, value } of rows) if (key.startsWith(FEED_PREFIX) && value !== undefined) this.#keepFieldsOf(value as FeedRow);
     this.#own = new OwnSeries(this.#options.node, clock.now());
     this.#dedup = new Dedup({ options: this.#options.dedup, clock, counts: this.#counts, own: this.#own, random });
@@ -229,11 +237,16 @@ export class Dispatcher {
       urgentFrom: this.#urgentFrom,
       types: this.#options.types,
       keptFields: this.#keptFields,
+      forwarded: new Forwarded({ ...this.#hop(), sites: this.sites, report: (draft, event) => this.record(draft, 'normal', event) }),
       lose: this.lose.bind(this),
     });
     const { stamp } = journal.epochs.at(-1)!;
     this.#gone = await this.#dedup.load(rows, stamp, (lane, position) => this.#readOne(lane, position));
     this.#bell.ring();
+  }
+
+  #hop(): Hop {
+    return { site: this.journal.epochs.at(-1)!.stamp.site, journal: this.journal.id };
   }
 
   /** A writer has this filter: from here on events that differ in what it names have different dedup keys. For good, as long as this lives. */

@@ -27,6 +27,14 @@ export const OWN_TYPES = {
   storeMended: 'fondaco.StoreMended',
   /** Someone paused the writer. Attributes: writer. */
   writerPaused: 'fondaco.WriterPaused',
+  /** How a proxy is, for the one above: attributes are Heartbeat in sites.ts. To upstream writers, and those whose filter names the type. */
+  heartbeat: 'fondaco.Heartbeat',
+  /** A site below has missed three heartbeats. Attributes: site, lastHeartbeat, silentMs. */
+  siteSilent: 'fondaco.SiteSilent',
+  /** It is back. Attributes: site, silentSince, silentMs. */
+  siteBack: 'fondaco.SiteBack',
+  /** Events that were forwarded come back: they are not taken again. Attributes: forwarder, site, via. */
+  forwardingLoop: 'fondaco.ForwardingLoop',
 } as const;
 
 /** An event of the proxy itself. */
@@ -84,6 +92,11 @@ export class OwnSeries {
 /** True for what tells a writer of its losses: a loss notice of this proxy, or the end of an outage. */
 export function isTelling({ type, summarizes }: Pick<DecodedEvent, 'type' | 'summarizes'>, { kind }: Pick<Entry, 'kind'>): boolean {
   return kind === 'made' && summarizes === undefined && (type === OWN_TYPES.loss || type === OWN_TYPES.outage);
+}
+
+/** True for a heartbeat of this proxy, or of one further down. */
+export function isHeartbeat({ type, source, via }: Pick<DecodedEvent, 'type' | 'source' | 'via'>, { kind }: Pick<Entry, 'kind'>): boolean {
+  return type === OWN_TYPES.heartbeat && source.component === 'fondaco' && (kind === 'made' || via !== undefined);
 }
 
 /** Of what tells a writer of its losses: the one that it is for; undefined where it is for all. */

@@ -29,6 +29,8 @@ export interface WriterSettings {
   /** What may wait for it: `bytesMax` (1 GiB), `ageMaxMs` (no limit); `whenFull`: `drop-oldest`, announced, or `refuse`, which takes nothing in from anybody. */
   readonly backlog?: Partial<BacklogLimits>;
   readonly notices?: boolean;
+  /** Heartbeats of proxies (`fondaco.Heartbeat`) come, past the filter; false: only where its `types` name them. */
+  readonly heartbeats?: boolean;
   /** A write is aborted after so long, and counts as UNAVAILABLE; 60,000. */
   readonly writeTimeoutMs?: number;
 }
@@ -51,7 +53,7 @@ export const DEFAULTS = {
 /** Dead letters kept for each writer, and what they may take; at a limit its feed pauses until there is room. */
 const DEAD_LETTERS = { deadLettersMax: 10_000, deadLetterBytesMax: 64 * MIB } as const;
 
-const KEYS = ['name', 'writer', 'filter', 'batch', 'retry', 'backlog', 'notices', 'writeTimeoutMs'];
+const KEYS = ['name', 'writer', 'filter', 'batch', 'retry', 'backlog', 'notices', 'heartbeats', 'writeTimeoutMs'];
 
 /** The settings of all writers as their feeds take them. Throws CONFIG, naming the key, what it must be and what it is. */
 export function feedSettings(writers: readonly WriterSettings[]): FeedSettings[] {
@@ -70,6 +72,7 @@ export function feedSettings(writers: readonly WriterSettings[]): FeedSettings[]
       retry: retryOf(settings),
       backlog: backlogOf(settings),
       notices: settings.flag('notices', true),
+      heartbeats: settings.flag('heartbeats', false),
       writeTimeoutMs: settings.whole('writeTimeoutMs', { min: 1, max: DAY_MS }, DEFAULTS.writeTimeoutMs),
       ...DEAD_LETTERS,
     };

@@ -1,7 +1,7 @@
 /**
  * The bytes of `fondaco.v1.Batch` and `fondaco.v1.BatchReply` (proto/fondaco/v1/service.proto), by hand and without copying events:
  *
- *     Batch = header (fields 1 to 5) · events (field 6, each "0x32 length bytes") · trailer (fields 7 to 11)
+ *     Batch = header (fields 1 to 5) · events (field 6, each "0x32 length bytes") · trailer (fields 7 to 12)
  *
  * A sender keeps its events framed like that, so a batch is a header, a few large slices and a trailer, whatever the number of events.
  * A receiver gets views of the message that came. Equal to what protobufjs writes and reads (test/proto/batch-codec.test.ts).
@@ -51,6 +51,7 @@ export function encodeOutgoing(batch: OutgoingBatch): Buffer {
   frame.string(9, batch.sender.node);
   frame.string(10, batch.sender.component);
   frame.uint(11, batch.settled);
+  frame.string(12, batch.forwarder ?? '');
 
   let total = frame.length;
   for (const slice of batch.events.slices) total += slice.length;
@@ -96,6 +97,7 @@ export function decodeBatch(bytes: Uint8Array): Batch {
   let series: Uint8Array = new Uint8Array(0);
   let after = 0;
   let settled = 0;
+  let forwarder = '';
   let settledBy = '';
   let isGone = false;
   let isClosing = false;
@@ -137,6 +139,9 @@ export function decodeBatch(bytes: Uint8Array): Batch {
       case 11:
         settled = uint(reader, 'settled');
         break;
+      case 12:
+        forwarder = text(reader, 'forwarder');
+        break;
     }
   }
   if (reader.isBroken) throw new FondacoError('REJECTED', 'batch must be a fondaco.v1.Batch message, got bytes that are none');
@@ -144,7 +149,19 @@ export function decodeBatch(bytes: Uint8Array): Batch {
   if (lane > 1) throw wrong('lane', '0 (normal) or 1 (urgent)', `${lane}`);
   if (settled > after) throw wrong('settled', `at most \`after\`, which is ${after}`, `${settled}`);
   checkCounts(after, lost, events.length);
-  return { series, lane: lane === 1 ? 'urgent' : 'normal', after, settled, settledBy, isGone, lost, events, isClosing, sender };
+  const batch: Batch = {
+    series,
+    lane: lane === 1 ? 'urgent' : 'normal',
+    after,
+    settled,
+    settledBy,
+    isGone,
+    lost,
+    events,
+    isClosing,
+    sender,
+  };
+  return forwarder === '' ? batch : { ...batch, forwarder };
 }
 
 /** A message that cannot be decoded comes as the error, because grpc-js would tell the sender nothing but INTERNAL. */

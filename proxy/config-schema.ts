@@ -90,6 +90,11 @@ export const configSchema = section({
     token: text('16 to 512 of A-Z, a-z, 0-9, - . _ ~ + / and = at its end', (value) =>
       /^[A-Za-z0-9._~+/-]{16,512}={0,2}$/.test(value),
     ).optional(),
+    /** Sites whose proxies may forward events to this one; `*` stands for any characters. Any, unless told. */
+    sites: z
+      .array(text("a site's name, or a pattern such as 'plant-*'", (value) => value !== ''))
+      .max(1000)
+      .optional(),
     /** Whether others may be let in without both. */
     insecure: flag().default(false),
   }).prefault({}),
@@ -104,6 +109,8 @@ export const configSchema = section({
     retention: duration({ min: '0s', max: '3650d' }).default(DEFAULTS.budget.retentionMs),
   }).prefault({}),
   lanes: section({ urgent: section({ minSeverity: severity().default(DEFAULTS.urgent) }).prefault({}) }).prefault({}),
+  /** How often upstream writers tell the proxy above how this one is; 0s: never. Without an upstream writer never, unless told. */
+  heartbeat: duration({ min: '0s', max: '1d' }).optional(),
   /** Event types that are known, with their severity and dedup fields where events have none. Relative to the config file. */
   catalogs: z.array(filePath('the path of a .proto file')).max(100).default([]),
   /** What becomes of events of other types. */

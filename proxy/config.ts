@@ -36,6 +36,8 @@ export interface ProxyConfig {
     readonly tls?: ListenTls;
     /** Wanted of every caller; never to be shown. */
     readonly token?: string;
+    /** Sites that may forward, with `*` for any characters; undefined: any. */
+    readonly sites?: readonly string[];
   };
   readonly dedup: { readonly intervalMs: number; readonly windowsMax: number };
   /** The lowest severity of the urgent lane. */
@@ -44,6 +46,8 @@ export interface ProxyConfig {
   readonly catalogs: readonly Catalog[];
   /** What becomes of events whose type is in none of them. */
   readonly unknownTypes: 'accept' | 'reject';
+  /** As configured; 0: no heartbeats. */
+  readonly heartbeatMs?: number;
   readonly writers: readonly WriterConfig[];
   /** Writers that are no more. */
   readonly removed: readonly RemovedWriter[];
@@ -189,12 +193,14 @@ function assemble(
       http: listen.http,
       ...(tls && { tls }),
       ...(listen.token !== undefined && { token: listen.token }),
+      ...(listen.sites && { sites: listen.sites }),
     },
     dedup: { intervalMs: dedup.interval, windowsMax: dedup.windowsMax },
     urgent: lanes.urgent.minSeverity,
     journal: { bytesMax: journal.bytesMax, retentionMs: journal.retention },
     catalogs,
     unknownTypes: settings.unknownTypes,
+    ...(settings.heartbeat !== undefined && { heartbeatMs: settings.heartbeat }),
     writers,
     removed,
   };

@@ -63,6 +63,7 @@ const AT_START = {
   labels: 'labels',
   data: 'data',
   listen: 'listen',
+  heartbeatMs: 'heartbeat',
   dedup: 'dedup',
   urgent: 'lanes',
   journal: 'journal',

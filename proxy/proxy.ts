@@ -33,13 +33,16 @@ import { historyRoutes } from './http/history-routes.ts';
 import { outageRoutes } from './http/outage-routes.ts';
 import { rejectionRoutes } from './http/rejection-routes.ts';
 import { HttpSurface } from './http/server.ts';
+import { siteRoutes } from './http/site-routes.ts';
 import { statusRoutes } from './http/status-routes.ts';
 import { streamRoutes } from './http/stream-routes.ts';
 import { verifyRoutes } from './http/verify-routes.ts';
 import { writerRoutes } from './http/writer-routes.ts';
+import { admitForwarders } from './inputs/forwarders.ts';
 import { GrpcInput } from './inputs/grpc.ts';
 import { HttpInput } from './inputs/http.ts';
 import { Refusals } from './caller-refusals.ts';
+import { sendHeartbeats } from './heartbeat.ts';
 import { statusSource } from './status.ts';
 import { writerKind, type WriterParts } from './writer-kinds.ts';
 import { makeDirectory } from '../journal/make-directory.ts';
@@ -116,7 +119,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
   const promises = new Map<string, string>();
   const settingsOf = async (writer: WriterConfig): Promise<WriterSettings> => {
     promises.set(writer.name, await promiseOf(writer));
-    return writerSettings(writer, config, parts);
+    return writerSettings(writer, config, { ...parts, journal: journal.id });
   };
   const writers = await Promise.all(config.writers.map(settingsOf));
   const onProblem = (problem: Error): void => logger.error({ err: problem }, 'a writer failed at its end');
@@ -184,17 +187,21 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
       deadLetterRoutes({ dispatcher, feeds }),
       deliveryRoutes(journal),
       outageRoutes({ journal, clock }),
+      siteRoutes(dispatcher),
       verifyRoutes(journal),
     ],
     onProblem: (problem) => logger.error({ err: problem }, 'a request failed'),
   });
   try {
-    const input = await GrpcInput.open({ address: config.listen.grpc, ...access, accept, journal: journal.id, isReady, clock });
+    const forwarded = admitForwarders(accept, { site: config.site, sites: config.listen.sites });
+    const input = await GrpcInput.open({ address: config.listen.grpc, ...access, accept: forwarded, journal: journal.id, isReady, clock });
     const guarded = (running: Promise<void>): Promise<void> => running.catch((error: unknown) => bug.abort(error));
 
     const work = new AbortController();
     setMaxListeners(0, stop, work.signal); // every stream and every writer listens; Node would warn of the eleventh
-    const working = [dispatch.run(work.signal), watch(feeds, parts, work.signal), live.run(work.signal)];
+    const beat = { dispatcher, feeds, version: parts.version, node: hostname(), intervalMs: config.heartbeatMs };
+    const beats = sendHeartbeats(beat, work.signal);
+    const working = [dispatch.run(work.signal), watch(feeds, parts, work.signal), live.run(work.signal), beats];
     const worked = Promise.all(working.map(guarded));
     const taking = Promise.all([input, httpInput].map((each) => guarded(each.run(stop))));
     logStart(config, { grpc: input.address, http: http.address }, parts);
@@ -211,12 +218,26 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
   }
 }
 
-async function writerSettings(config: WriterConfig, { directory, site }: ProxyConfig, parts: ProxyParts): Promise<WriterSettings> {
+async function writerSettings(
+  config: WriterConfig,
+  { directory, site }: ProxyConfig,
+  parts: ProxyParts & { readonly journal: string },
+): Promise<WriterSettings> {
   const { name, kind: kindName, settings, batch, retry, backlog, filter = {}, notices } = config;
   const kind = await knownKind(kindName);
   const writer = async (): Promise<Writer> =>
     kind.open(settings, { ...parts, site, directory, name, logger: parts.logger.child({ writer: name }) });
-  return { name, writer, batch, retry, backlog, filter, notices, writeTimeoutMs: kind.writeTimeoutMs(settings) };
+  return {
+    name,
+    writer,
+    batch,
+    retry,
+    backlog,
+    filter,
+    notices,
+    heartbeats: kind.heartbeats ?? false,
+    writeTimeoutMs: kind.writeTimeoutMs(settings),
+  };
 }
 
 async function promiseOf({ kind, settings }: WriterConfig): Promise<string> {

@@ -16,7 +16,9 @@ export interface WriterParts {
 
 /** … and of its config. */
 export interface OpenParts extends WriterParts, WriterContext {
+  /** The proxy's site, and the UUID of its journal. */
   readonly site: string;
+  readonly journal: string;
 }
 
 /** Settings are given as they are written in the config; but for `check`, they have passed `check`. */
@@ -35,6 +37,8 @@ export interface WriterKind {
   readonly writeTimeoutMs: (settings: unknown) => number;
   /** What a delivery is worth, in words; `at least once` unless told. */
   readonly promise?: (settings: unknown) => string;
+  /** Heartbeats of proxies are for this kind, whatever its filter. */
+  readonly heartbeats?: true;
   /** A write takes at most so many events, whatever `batch` says; undefined: no such limit. */
   readonly eventsMax?: (settings: unknown) => number | undefined;
 }
@@ -118,6 +122,24 @@ const KINDS: Readonly<Record<string, () => Promise<WriterKind>>> = {
       },
       open: async (settings, parts) => OtlpWriter.open(otlpSettings.parse(settings), parts),
       writeTimeoutMs: (settings) => otlpSettings.parse(settings).timeout + 5000,
+    };
+  },
+  upstream: async () => {
+    const { UpstreamWriter } = await import('../writers/upstream/writer.ts');
+    const { upstreamProblems, upstreamSettings } = await import('../writers/upstream/settings.ts');
+    const { tlsFileProblems } = await import('../writers/tls-files.ts');
+    return {
+      shape: upstreamSettings.shape,
+      check: (settings) => upstreamProblems(upstreamSettings.parse(settings)),
+      probe: async (settings, directory) => {
+        const { tls } = upstreamSettings.parse(settings);
+        const problems = tls ? await tlsFileProblems(tls, directory) : [];
+        return problems.map(({ key, message }) => ({ key: ['tls', ...key], message }));
+      },
+      open: async (settings, parts) => UpstreamWriter.open(upstreamSettings.parse(settings), parts),
+      promise: () => 'once',
+      writeTimeoutMs: (settings) => upstreamSettings.parse(settings).timeout * 4 + 5000,
+      heartbeats: true,
     };
   },
   file: async () => {

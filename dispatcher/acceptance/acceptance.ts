@@ -7,6 +7,8 @@ import { completeEvent, keepInKey, typeOf } from '../../core/complete-event.ts';
 import { FondacoError } from '../../core/errors.ts';
 import { EventWalk } from '../../core/event-walk.ts';
 import type { Draft, Journal, NewEntry } from '../../core/journal.ts';
+import type { Lane } from '../../core/lane.ts';
+import type { Forwarded } from './forwarded.ts';
 import type { TypeRules } from '../../core/type-rules.ts';
 import { uuidText } from '../../core/uuid.ts';
 import { LEDGER_ROW, type Counts } from '../ledger/counts.ts';
@@ -30,6 +32,7 @@ export interface AcceptanceParts {
   readonly types: TypeRules | undefined;
   /** Fields that filters name and a dedupKey may leave out; grows while this runs. */
   readonly keptFields: ReadonlySet<string>;
+  readonly forwarded: Forwarded;
   /** See Dispatcher.lose. */
   readonly lose: (draft: Draft, origin: LossOrigin, cause: LostRange['cause'], range: readonly [number, number]) => void;
 }
@@ -82,7 +85,8 @@ export class Acceptance {
       if (i === events.length) break;
       seq++;
       if (seq <= series.last) continue;
-      this.#storeEvent(draft, series, entry, { seq, bytes: events[i]!, batch });
+      if (batch.forwarder === undefined) this.#storeEvent(draft, series, entry, { seq, bytes: events[i]!, batch });
+      else this.#storeForwarded(draft, series, { ...entry, seq, bytes: events[i]!, end: events[i]!.length }, batch.forwarder, batch.lane);
     }
     series.last = Math.max(series.last, seq);
     for (const event of batch.refused ?? []) this.#parts.rejected.keep(draft, event);
@@ -118,6 +122,22 @@ export class Acceptance {
     entry.end = bytes.length;
     const lane = dedup.append(draft, walk.severity >= urgentFrom ? 'urgent' : 'normal', entry, walk);
     counts.accepted[lane]++;
+  }
+
+  /** As it is, in its sender's lane. One that is rejected is kept there as a dead letter: no loss. */
+  #storeForwarded(draft: Draft, series: Series, entry: NewEntry, forwarder: string, lane: Lane): void {
+    const { forwarded, counts, rejected, series: rows } = this.#parts;
+    const { bytes, seq } = entry;
+    const fate = forwarded.look(draft, bytes, forwarder);
+    if ('reason' in fate) {
+      rows.reject(draft, series, { seq, reason: fate.reason });
+      rejected.keep(draft, refusedBytes(bytes, `${series.id}-${seq}`, fate.reason));
+      return;
+    }
+    if (fate.hasBeenHere) return;
+    draft.append(lane, entry);
+    counts.accepted[lane]++;
+    counts.added++;
   }
 
   #loseSeqs(draft: Draft, batch: Batch, cause: LostRange['cause'], range: readonly [number, number]): void {

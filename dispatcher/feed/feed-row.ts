@@ -82,6 +82,8 @@ export interface FeedLane extends RetryState {
   dead: number;
   expired: number;
   dropped: number;
+  /** See Writer.note. */
+  note?: string;
   /** What the dead letters take. */
   deadBytes: number;
   /** See delivery-series.ts: how many rows there were, numbers of the series that became dead letters, and what was given up just before it. */

@@ -25,6 +25,8 @@ export interface FeedSettings extends DeadLetterLimits {
   readonly backlog: BacklogLimits;
   /** False: loss notices pass the filter like any other event. */
   readonly notices: boolean;
+  /** Heartbeats of proxies come, past the filter; otherwise they do where the filter names their type. */
+  readonly heartbeats?: boolean;
   /** A write that takes longer is aborted, and counts as UNAVAILABLE. */
   readonly writeTimeoutMs: number;
 }

@@ -6,7 +6,7 @@ import type { Clock } from '../../core/clock.ts';
 import { FondacoError, isFondacoError } from '../../core/errors.ts';
 import type { Draft } from '../../core/journal.ts';
 import { LANES, perLane, type Lane, type PerLane } from '../../core/lane.ts';
-import type { Delivery } from '../../core/writer.ts';
+import type { Delivery, Writer } from '../../core/writer.ts';
 import { uuidV7 } from '../../core/uuid.ts';
 import { attemptWrite } from './write-attempt.ts';
 import { roomFor } from '../dead-letters/dead-letters.ts';
@@ -27,6 +27,8 @@ import { Replay } from '../dead-letters/replay.ts';
 
 /** How long a person's command waits for a journal that is being reopened. */
 const COMMAND_MS = 5000;
+/** See Writer.note. */
+const NOTE_CHARS_MAX = 4096;
 
 /** One writer's way through the journal. */
 export class Feed {
@@ -48,6 +50,7 @@ export class Feed {
   /** Another feed has its row. */
   #isOver = false;
   #endReloads = (): void => undefined;
+  #hasRecalled = false;
   readonly #unheeded = perLane(() => ({ count: 0 }));
   /** What a damaged store cost this writer, until it is told. */
   #damage: FeedDamage | undefined;
@@ -185,6 +188,7 @@ export class Feed {
     this.dispatcher.know(draft, this.settings.name);
     if (this.#damage) tellDamage(draft, this.dispatcher, this.settings.name, this.#damage);
     this.#damage = undefined;
+    for (const lane of LANES) this.#note(lane);
     draft.put(FEED_PREFIX + this.settings.name, () => this.row);
   }
 
@@ -196,8 +200,21 @@ export class Feed {
   /** One write. Resolves with what went wrong, or `undefined`. To be called in the lane's turn. */
   attempt(deliveries: readonly Delivery[], signal: AbortSignal): Promise<FondacoError | undefined> {
     const { writer, writeTimeoutMs } = this.settings;
+    this.#recall(writer);
     const unheeded = this.#unheeded[deliveries[0]!.delivery.lane];
     return attemptWrite({ writer, clock: this.clock, timeoutMs: writeTimeoutMs, unheeded }, deliveries, signal);
+  }
+
+  #recall(writer: Writer): void {
+    if (this.#hasRecalled) return;
+    this.#hasRecalled = true;
+    for (const lane of LANES) if (this.row.lanes[lane].note !== undefined) writer.recall?.(lane, this.row.lanes[lane].note);
+  }
+
+  /** Before it has recalled the notes of an earlier life, a writer has none. */
+  #note(lane: Lane): void {
+    const note = this.settings.writer.note?.(lane);
+    if (note !== undefined && note.length <= NOTE_CHARS_MAX) this.row.lanes[lane].note = note;
   }
 
   /** Refused or just resumed: the next success is news. */

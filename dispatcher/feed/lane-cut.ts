@@ -6,14 +6,17 @@ import type { Feed } from './feed.ts';
 import type { FeedSettings } from './feed-settings.ts';
 import { compileFilter } from './filter.ts';
 import type { LaneReader, Step } from './lane-reader.ts';
-import { addresseeOf, isTelling } from '../own-events.ts';
+import { addresseeOf, isHeartbeat, isTelling, OWN_TYPES } from '../own-events.ts';
+import { matchesGlob } from '../../core/glob.ts';
 
 type Wants = (event: DecodedEvent, entry: Entry) => boolean;
 
-/** Whether a writer gets an entry that is not folded: by its filter; what tells of losses in any case, unless it is for another writer. */
-export function wantedBy({ name, filter, notices }: Pick<FeedSettings, 'name' | 'filter' | 'notices'>): Wants {
+/** Whether a writer gets an entry that is not folded: by its filter; what tells of losses in any case, unless it is for another writer; heartbeats only if it asks for them. */
+export function wantedBy({ name, filter, notices, heartbeats }: Pick<FeedSettings, 'name' | 'filter' | 'notices' | 'heartbeats'>): Wants {
   const passes = compileFilter(filter);
+  const namesHeartbeats = filter.types?.some((glob) => glob.startsWith('fondaco.') && matchesGlob(glob, OWN_TYPES.heartbeat)) ?? false;
   return (event, entry) => {
+    if (isHeartbeat(event, entry)) return heartbeats === true || (namesHeartbeats && passes(event));
     if (!isTelling(event, entry)) return passes(event);
     return (addresseeOf(event) ?? name) === name && (notices || passes(event));
   };

@@ -11,6 +11,7 @@ export class LateWriter implements Writer {
   /** Shared, because the lanes may write at the same time. */
   #opening: Promise<Writer> | undefined;
   #opened: Writer | undefined;
+  readonly #notes = new Map<Lane, string>();
   #isClosed = false;
 
   constructor(open: () => Promise<Writer>) {
@@ -32,6 +33,14 @@ export class LateWriter implements Writer {
 
   reopen(): void {
     this.#opened?.reopen?.();
+  }
+
+  note(lane: Lane): string | undefined {
+    return this.#opened?.note?.(lane);
+  }
+
+  recall(lane: Lane, note: string): void {
+    this.#notes.set(lane, note);
   }
 
   async write(batch: readonly Delivery[], signal: AbortSignal): Promise<void> {
@@ -56,6 +65,8 @@ export class LateWriter implements Writer {
     try {
       const writer = await orAborted(opening, signal);
       if (this.#opening !== opening) throw new FondacoError('UNAVAILABLE', 'its opening was given up');
+      for (const [lane, note] of this.#notes) writer.recall?.(lane, note);
+      this.#notes.clear();
       return (this.#opened = writer);
     } catch (error) {
       forget();

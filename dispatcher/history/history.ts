@@ -293,6 +293,8 @@ interface Wanted {
 
 /** A summary has a series and a seq of its own, and its id in its bytes. */
 function isWanted(entry: Entry, { id, series, seq, isSummary }: Wanted): boolean {
+  // An event that another proxy forwards has its id in its bytes, and the series of its delivery.
+  if (entry.kind === 'accepted' && entry.series !== series) return entry.bytes.includes(id) && decodeEntry(entry).id === id;
   if (isSummary) return entry.kind === 'made' && decodeEntry(entry).id === id;
   return entry.series === series && entry.seq === seq && (entry.kind === 'folded' || decodeEntry(entry).id === id);
 }

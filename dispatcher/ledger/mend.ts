@@ -15,6 +15,7 @@ import { FEED_PREFIX, newFeedRow, type FeedRow } from '../feed/feed-row.ts';
 import type { Filter } from '../feed/filter.ts';
 import { LOSS_PREFIX } from './losses.ts';
 import { OWN_TYPES, type OwnEvent } from '../own-events.ts';
+import { SITE_PREFIX } from '../sites.ts';
 
 export interface Mended {
   readonly counts: Counts;
@@ -163,7 +164,7 @@ async function deadLettersOf(
 
 /** Rows of which only the key is left to be told. */
 function isGivenUp(key: string): boolean {
-  return key.startsWith(WINDOW_PREFIX) || key.startsWith(LOSS_PREFIX);
+  return [WINDOW_PREFIX, LOSS_PREFIX, SITE_PREFIX].some((prefix) => key.startsWith(prefix));
 }
 
 function accepted({ accepted }: Counts): number {

@@ -24,7 +24,7 @@ export interface RecordCall extends EventEmitter {
 }
 
 export interface RecordStreamOptions {
-  /** Resolves when the batch is durable. Rejects UNAVAILABLE or FULL; anything else but CORRUPT and REJECTED is a bug. */
+  /** Resolves when the batch is durable. Rejects REFUSED (a sender that is not let in), UNAVAILABLE or FULL; anything else but CORRUPT and REJECTED is a bug. */
   readonly accept: (batch: Batch) => Promise<BatchReply>;
   /** The UUID of the journal, for replies that were not made by `accept`. */
   readonly journal: string;
@@ -134,6 +134,7 @@ export class RecordStream {
 export function statusOf(error: unknown): GrpcStatus {
   if (!isFondacoError(error)) return grpcStatus(status.INTERNAL, asError(error).message);
   const { text, facts } = error;
+  if (error.code === 'REFUSED') return grpcStatus(status.PERMISSION_DENIED, text);
   if (error.code === 'REJECTED') return grpcStatus(status.INVALID_ARGUMENT, text);
   if (error.code === 'FULL') return grpcStatus(status.RESOURCE_EXHAUSTED, text, facts.retryAfterMs ?? 1000);
   if (error.code === 'UNAVAILABLE') return grpcStatus(status.UNAVAILABLE, text, facts.retryAfterMs);

@@ -435,6 +435,7 @@ describe('event-walk', () => {
       for (const label of ['a', 'b']) writer.message(18, () => writer.string(1, label));
       writer.uint(20, 1);
       for (const site of ['far', 'near']) writer.string(26, site);
+      for (const byte of [1, 2]) writer.bytes(28, Buffer.alloc(16, byte));
     });
     assert.equal(verdict(bytes, { isForwarded: true }), 'taken');
     const summary = built((writer) => {
@@ -450,7 +451,7 @@ describe('event-walk', () => {
         begun((writer) => {
           writer.uint(10, 1);
           writer.string(15, 'x');
-          writer.string(28, 'y');
+          writer.string(29, 'y');
         }),
       ),
       'taken',

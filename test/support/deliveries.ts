@@ -28,7 +28,7 @@ export function deliveries(events: readonly Readonly<DecodedEvent>[], options: D
   const { writer = 'ops', lane = 'normal', birth = 1_795_000_000_000, first = 1 } = options;
   return events.map((event, i) => ({
     event,
-    delivery: { writer, lane, series: SERIES.replace(/1$/, '9'), seq: first + i },
+    delivery: { writer, lane, series: SERIES.replace(/1$/, lane === 'normal' ? '9' : '8'), seq: first + i },
     entry: { epoch: 1, birth, position: first + i },
   }));
 }

@@ -90,11 +90,12 @@ export class ProxyProcess {
   readonly folder: string;
   readonly grpcPort: number;
   readonly httpPort: number;
+  readonly #site: string;
   #child: Child | undefined;
 
   /** `yaml`: what the config has beside site, data and listen. */
-  static async prepare(folder: string, yaml: string): Promise<ProxyProcess> {
-    const proxy = new ProxyProcess(folder, ...(await twoPorts()));
+  static async prepare(folder: string, yaml: string, site = 'plant-7'): Promise<ProxyProcess> {
+    const proxy = new ProxyProcess(folder, site, ...(await twoPorts()));
     await proxy.configure(yaml);
     return proxy;
   }
@@ -105,15 +106,16 @@ export class ProxyProcess {
     return proxy;
   }
 
-  private constructor(folder: string, grpcPort: number, httpPort: number) {
+  private constructor(folder: string, site: string, grpcPort: number, httpPort: number) {
     this.folder = folder;
+    this.#site = site;
     this.grpcPort = grpcPort;
     this.httpPort = httpPort;
   }
 
   async configure(yaml: string): Promise<void> {
     const listen = `listen: { grpc: "127.0.0.1:${this.grpcPort}", http: "127.0.0.1:${this.httpPort}" }`;
-    await writeFile(join(this.folder, 'fondaco.yaml'), `site: plant-7\ndata: ./data\n${listen}\n${yaml}\n`);
+    await writeFile(join(this.folder, 'fondaco.yaml'), `site: ${this.#site}\ndata: ./data\n${listen}\n${yaml}\n`);
   }
 
   get address(): string {
