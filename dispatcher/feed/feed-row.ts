@@ -12,8 +12,8 @@ export const FEED_PREFIX = 'feed:';
 
 export interface FeedRow {
   filter: Filter;
-  /** The largest batch of the life that wrote this: so much may have been in flight. */
-  eventsMax: number;
+  /** Deliveries of two batches of the life that wrote this: one that was being settled, and one that was being written (lane-feed.ts). */
+  unsettledMax: number;
   /** Its writer's resendWindow, where it has one: so much more may have been sent and not settled. */
   resendWindow?: number;
   state: RowState | 'paused';
@@ -128,7 +128,7 @@ export function newFeedRow({ heads, counts, epoch }: Beginning, filter: Filter, 
     waitMs: 0,
     waitSince: 0,
   });
-  return { filter, eventsMax: 0, state: 'delivering', loneRejections: 0, lanes: perLane(lane) };
+  return { filter, unsettledMax: 0, state: 'delivering', loneRejections: 0, lanes: perLane(lane) };
 }
 
 const ERROR_TEXT_BYTES_MAX = 2048;

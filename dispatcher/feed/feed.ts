@@ -291,12 +291,12 @@ export class Feed {
     const { filter, batch } = this.settings;
     await this.change((draft) => {
       if (!isSameFilter(this.row.filter, filter)) {
-        // In another life: its largest batch, and what its writer may have sent beyond what was settled.
-        const deliveries = this.row.eventsMax + (this.row.resendWindow ?? 0);
+        // In another life: its batches, and what its writer may have sent beyond what was settled.
+        const deliveries = this.row.unsettledMax + (this.row.resendWindow ?? 0);
         for (const lane of LANES) this.#changeFilter(draft, lane, inFlight?.[lane] ?? deliveries);
         this.row.filter = filter;
       }
-      this.row.eventsMax = batch.eventsMax;
+      this.row.unsettledMax = 2 * batch.eventsMax;
       this.roomMade();
       this.put(draft);
       return true;

@@ -43,6 +43,8 @@ export class LaneFeed {
   /** What is over a limit of the backlog. */
   #toGiveUp: { to: number; cause: GivenUp } | undefined;
   readonly #inFlight = new InFlight();
+  /** The commit of the last batch that went through: the next one is written meanwhile, and no third. Rejects with a bug alone. */
+  #settling: Promise<void> = Promise.resolve();
   #headAtCut = 0;
   #stateAtCut: FeedRow['state'] = 'delivering';
   /** The urgent lane's head at the last attempt: what came since may bring the next one forward. */
@@ -79,7 +81,7 @@ export class LaneFeed {
     const { cursor, series, seq } = this.#row;
     const last = this.#lastSent;
     if (cursor >= this.#sentTo!) return 0;
-    return last && last.to === this.#sentTo && last.series === series ? Math.max(0, last.seq - seq) : this.#feed.row.eventsMax;
+    return last && last.to === this.#sentTo && last.series === series ? Math.max(0, last.seq - seq) : this.#feed.row.unsettledMax;
   }
 
   get hasWork(): boolean {
@@ -125,6 +127,7 @@ export class LaneFeed {
       if (await this.#giveUp(signal)) continue;
       const waitMs = this.#waitMs();
       if (waitMs > 0) {
+        await this.#settling;
         await this.#peek();
         this.#enter(waitMs === Infinity && !this.isFailing ? 'idle' : 'waiting');
         await this.bell.wait(this.#clock, Math.min(waitMs, this.#progress.confirmInMs));
@@ -137,6 +140,7 @@ export class LaneFeed {
       else if (this.#progress.mustWaitForConfirmation(step)) await this.bell.wait(this.#clock, this.#progress.confirmInMs);
       else await this.#feed.inTurn(this.#lane, async () => this.#write(step, signal));
     }
+    await this.#settling;
     this.#enter('idle');
   }
 
@@ -240,6 +244,7 @@ export class LaneFeed {
     this.retry.attempted();
     this.#lastFailure = failure;
     this.#fillUpTo(step.to);
+    await this.#settling;
     if (!failure) await this.#delivered(step, writeMs, signal);
     else if (!signal.aborted && !this.#toGiveUp) await this.#failed(step, failure, writeMs, signal);
     this.#enter(this.isFailing ? 'waiting' : this.hasWork ? 'preparing' : 'idle');
@@ -275,9 +280,12 @@ export class LaneFeed {
 
   async #delivered(step: WriteStep, writeMs: number, signal: AbortSignal): Promise<void> {
     const wasFailing = this.isFailing;
+    const isNews = wasFailing || this.#feed.isOnProbe || this.#feed.row.outage !== undefined;
     await this.#feed.outage.prepare(this.#lane, step.to, writeMs);
-    await this.#progress.move(step, signal, this.#moves.delivering(step));
-    if (this.#progress.isSettledLater(step) && (wasFailing || this.#feed.isOnProbe || this.#feed.row.outage)) {
+    this.#settling = this.#progress.move(step, signal, this.#moves.delivering(step));
+    this.#settling.catch(() => undefined); // it is waited for, before the next one at the latest
+    if (isNews || this.#progress.sent.cursor < step.to) await this.#settling;
+    if (this.#progress.isSettledLater(step) && isNews) {
       // Settled later, but known now: the destination takes what it failed at.
       await this.#progress.commit(signal, (lane, commit) => {
         lane.attempts = lane.waitMs = 0;

@@ -71,6 +71,26 @@ describe('the batches of a feed', () => {
       expect(kit.writer().messages).to.include('a 4');
     });
 
+    it('and written while the one before is being settled, and no third one; what was not settled at a kill comes again', async () => {
+      const pairs = { intervalMs: 0, eventsMax: 2, bytesMax: 100_000 };
+      await open({ batch: pairs });
+      let isTaking = false;
+      kit.writer().answer = (): Promise<undefined> =>
+        isTaking ? Promise.resolve(undefined) : new Promise((resolve) => void (answer = () => resolve(undefined)));
+      let answer = (): void => undefined;
+      await record(1, 8);
+      kit.storage.delay = () => new Promise(() => undefined); // from here on nothing becomes durable
+      isTaking = true;
+      answer();
+      await kit.settle();
+      expect(kit.writer().messages).to.deep.equal(['a 1', 'a 2', 'a 3', 'a 4']);
+      await kit.kill();
+      kit.storage.delay = () => Promise.resolve();
+      await nextLife({ batch: pairs });
+      await kit.settle();
+      expect(kit.writer().messages).to.deep.equal(Array.from({ length: 8 }, (_, at) => `a ${at + 1}`));
+    });
+
     it('when they are full, without waiting', async () => {
       await open({ batch });
       await record(1, 25);

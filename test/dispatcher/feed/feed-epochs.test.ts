@@ -190,7 +190,7 @@ describe('a feed across epochs', () => {
     };
 
     it('sends what may have been in flight once more as it was, and goes by the new one from there on, in a new series', async () => {
-      await open({ filter: all, batch: { intervalMs: 0, eventsMax: 4, bytesMax: 1 << 20 } });
+      await open({ filter: all, batch: { intervalMs: 0, eventsMax: 2, bytesMax: 1 << 20 } });
       kit.writer().answer = hang;
       await mixed('a');
       await mixed('b');
@@ -203,7 +203,7 @@ describe('a feed across epochs', () => {
     });
 
     it('goes on like that across a crash in the middle of it', async () => {
-      await open({ filter: all, batch: { intervalMs: 0, eventsMax: 4, bytesMax: 1 << 20 } });
+      await open({ filter: all, batch: { intervalMs: 0, eventsMax: 2, bytesMax: 1 << 20 } });
       kit.writer().answer = hang;
       await mixed('a');
       await mixed('b');
