@@ -64,6 +64,8 @@ export class Sites {
   #rows = new Map<string, SiteRow>();
   /** When a site is silent, on the monotonic clock. */
   readonly #due = new Map<string, number>();
+  /** No site is silent before: asked for every batch. */
+  #nextDue = Infinity;
 
   constructor(parts: SitesParts) {
     this.#parts = parts;
@@ -81,6 +83,7 @@ export class Sites {
       else if (!this.#due.has(site)) this.#due.set(site, now + MISSED * row.heartbeat.intervalMs);
     }
     for (const site of this.#due.keys()) if (!this.#rows.has(site)) this.#due.delete(site);
+    this.#nextDue = Math.min(Infinity, ...this.#due.values());
   }
 
   /** A heartbeat came, over these sites. */
@@ -92,7 +95,7 @@ export class Sites {
     const heartbeat = heartbeatOf(event.attributes, event.source.node);
     const row: SiteRow = { via, heardAt: clock.now(), saidAt: event.time, heartbeat };
     this.#rows.set(site, row);
-    this.#due.set(site, clock.monotonic() + MISSED * heartbeat.intervalMs);
+    this.#heard(site, heartbeat);
     this.#put(draft, site);
     if (before?.silentSince === undefined || via.length > 1) return;
     const silentMs = Math.max(0, row.heardAt - before.silentSince);
@@ -104,20 +107,23 @@ export class Sites {
   seen(via: readonly string[]): void {
     const site = via.at(-1) ?? '';
     const row = this.#rows.get(site);
-    if (row && row.silentSince === undefined) this.#due.set(site, this.#parts.clock.monotonic() + MISSED * row.heartbeat.intervalMs);
+    if (row && row.silentSince === undefined) this.#heard(site, row.heartbeat);
   }
 
-  /** When `closeDue` has something to do at the earliest, on the monotonic clock. */
+  /** When `closeDue` may have something to do at the earliest, on the monotonic clock. */
   nextDue(): number {
-    let next = Infinity;
-    for (const due of this.#due.values()) next = Math.min(next, due);
-    return next;
+    return this.#nextDue;
   }
 
   /** Notes the sites that are silent by now. */
   closeDue(draft: Draft, now: number): void {
+    if (now < this.#nextDue) return;
+    this.#nextDue = Infinity;
     for (const [site, due] of this.#due) {
-      if (due > now) continue;
+      if (due > now) {
+        this.#nextDue = Math.min(this.#nextDue, due);
+        continue;
+      }
       this.#due.delete(site);
       const row = this.#rows.get(site)!;
       row.silentSince = this.#parts.clock.now();
@@ -141,6 +147,12 @@ export class Sites {
   status(): SiteStatus[] {
     const now = this.#parts.clock.now();
     return [...this.#rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([site, row]) => statusOf(site, row, now));
+  }
+
+  #heard(site: string, { intervalMs }: Heartbeat): void {
+    const due = this.#parts.clock.monotonic() + MISSED * intervalMs;
+    this.#due.set(site, due);
+    this.#nextDue = Math.min(this.#nextDue, due);
   }
 
   #put(draft: Draft, site: string): void {
