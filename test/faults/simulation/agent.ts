@@ -52,6 +52,8 @@ export class Agent {
   #life: Life = { isDead: true, frozen: [] };
   readonly #parts: AgentParts;
   readonly #storages = new Map<string, MemoryStorage>();
+  /** Those that somebody removed: what hangs in them hangs a close. */
+  readonly #removed: MemoryStorage[] = [];
   readonly #held = new Set<string>();
   readonly #ended: { readonly recorder: Recorder; readonly clock: LifeClock }[] = [];
   #clock: LifeClock | undefined;
@@ -193,6 +195,7 @@ export class Agent {
     this.isMessy = true;
     this.#wiped = this.#life;
     for (const event of this.recorded) event.isExcused ||= event.life !== this.#life;
+    this.#removed.push(...this.#storages.values());
     this.#storages.clear();
     await rm(join(this.#parts.directory, this.#parts.component), { recursive: true, force: true });
   }
@@ -205,7 +208,7 @@ export class Agent {
   /** Lets go of what the process holds of dead lives. */
   async release(): Promise<void> {
     this.kill(false);
-    for (const storage of this.#storages.values()) await storage.open();
+    for (const storage of [...this.#removed, ...this.#storages.values()]) await storage.open(); // ends what hangs in it
     for (const { clock } of this.#ended) clock.release();
     for (const { recorder } of this.#ended) await recorder.close().catch(() => undefined);
   }
