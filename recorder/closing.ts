@@ -64,13 +64,22 @@ export class Closing {
     await session.stop();
     const isKept = (await keeper.close()) || this.#exit();
     for (const release of this.#release) release();
-    if (isKept) return;
-    const lost = stores.reduce((sum, store) => sum + store.queued, 0);
+    const lost: string[] = [];
+    if (keeper.untold > 0) lost.push(`${keeper.untold} in a spool that is gone`);
+    if (!isKept) lost.push(`${this.#loseQueued(stores)} in memory only`);
+    if (lost.length === 0) return;
+    const got = lost.join(', and ');
+    throw new FondacoError('UNAVAILABLE', `every event must be settled or spooled at the close, got ${got}: they are lost`);
+  }
+
+  /** Returns how many there were. */
+  #loseQueued(stores: readonly SeriesStore[]): number {
+    const queued = stores.reduce((sum, store) => sum + store.queued, 0);
     for (const store of stores) {
       store.lose({ first: store.durable + 1, last: store.last }, 'memory-full');
       store.memory.forget(store.last);
     }
-    throw new FondacoError('UNAVAILABLE', `every event must be settled or spooled at the close, got ${lost} in memory only: they are lost`);
+    return queued;
   }
 
   /** Synchronous, at the exit of the main thread: what is in memory only goes to the exit file. True if it is safe there. */

@@ -55,6 +55,7 @@ export class Keeper {
   readonly #written = new WeakMap<SeriesStore, { settled: number; lost: number }>();
   readonly #unreadable = new WeakMap<SeriesStore, number>();
   readonly #damaged = new WeakSet<SeriesStore>();
+  #untold = 0;
 
   constructor(parts: KeeperParts) {
     this.#parts = parts;
@@ -140,7 +141,8 @@ export class Keeper {
   /** The end: spills what memory holds, writes back, and closes; a life that is settled is deleted. True if nothing is left in memory. */
   async close(): Promise<boolean> {
     this.own.pausedUntil = 0;
-    if (await this.#isGone(this.own)) await this.#reopen(this.own);
+    if ((await this.#isGone(this.own)) && !(await this.#reopen(this.own)))
+      this.#untold = LANES.reduce((sum, lane) => sum + this.own.stores[lane].spooled, 0);
     // The room that is kept for bad days is there for this, too.
     const room = this.#room.isLow ? this.memoryBytes : undefined;
     for (let before = -1; this.#spiller.isNeeded && this.own.stores.urgent.durable + this.own.stores.normal.durable > before;) {
@@ -154,6 +156,11 @@ export class Keeper {
       life.journal = undefined;
     }
     return !this.#spiller.isNeeded;
+  }
+
+  /** After the close: events in a spool that is gone, of which no later life will know. */
+  get untold(): number {
+    return this.#untold;
   }
 
   /** Deletes the own life's directory if everything is settled; true if so. Only then may its series be closed. */

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from 'chai';
 import { MemoryJournal } from '../../journal/memory-journal.ts';
@@ -71,6 +71,16 @@ describe('recorder, when somebody removes its spool', function () {
       proxy.model.lost.map(({ range }) => range),
       [{ first: 1, last: 50 }],
     );
+  });
+
+  it('does not call its end a good one where no word of the loss can be left', async () => {
+    const recorder = await open(await kit.nobody());
+    recordMany(recorder, 1, 50);
+    await recorder.flush();
+    rmSync(join(kit.directory, 'cmd'), { recursive: true });
+    writeFileSync(join(kit.directory, 'cmd'), 'in its way');
+    const said = await recorder.close().then(() => 'nothing', String);
+    assert.include(said, '[UNAVAILABLE] every event must be settled or spooled at the close, got 50 in a spool that is gone');
   });
 
   it('notices it also where the directory goes while its store is opened', async () => {

@@ -164,7 +164,10 @@ export class Agent {
       .close()
       .then(
         () => this.#confirm(own),
-        () => undefined,
+        (error: unknown) => {
+          // It was told, and can be told to nobody else: the spool was removed, and the disk takes nothing.
+          if (String(error).includes('in a spool that is gone')) for (const event of own) event.isExcused = true;
+        },
       )
       .finally(() => {
         this.isClosing = false;
