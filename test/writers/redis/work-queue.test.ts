@@ -79,12 +79,14 @@ interface Instance {
         LIMIT_MS,
       );
       // What a killed instance had in hand: given to it, and never acknowledged.
-      first.child.kill('SIGSTOP');
       await until(
         'it has something in hand',
         async () => {
+          first.child.kill('SIGSTOP');
           await write(5);
-          return (await pending('first')) > 0;
+          if ((await pending('first')) > 0) return true;
+          first.child.kill('SIGCONT'); // it stood between two reads, and was given nothing
+          return false;
         },
         LIMIT_MS,
       );
