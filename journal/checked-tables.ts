@@ -15,7 +15,7 @@ import { isSafeTable, tableNames } from './level-tables.ts';
 
 /** Between two tables, and between two looks for new ones. */
 const TABLE_MS = 10;
-const LOOK_MS = 15_000;
+const LOOK_MS = 3_000;
 
 export class CheckedTables {
   readonly #database: string;
