@@ -1,6 +1,6 @@
 /**
  * The loop of one lane of a feed: wait → read and cut → take turns → write → settle, or what the destination's answer asks for (the table
- * of faults in ARCHITECTURE.md). Everything that moves is in the feed's row and moves in a commit; what is here can be thrown away.
+ * of faults in ARCHITECTURE.md). The next batch is written while the last one is being settled. Everything that moves is in the feed's row and moves in a commit; what is here can be thrown away.
  */
 import { Bell } from '../../core/bell.ts';
 import type { Clock } from '../../core/clock.ts';
