@@ -12,7 +12,7 @@ import { open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asError, FondacoError } from '../core/errors.ts';
 import { contentOf, keyOf, tablesInUse, type Table } from './level-manifest.ts';
-import { isNoSpace } from './level-repair.ts';
+import { isNoSpace } from './level-error.ts';
 import { readRecords, writeRecords } from './log-records.ts';
 import { syncDirectory } from './make-directory.ts';
 

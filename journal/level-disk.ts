@@ -11,10 +11,11 @@ import type { ClassicLevel } from 'classic-level';
 import { Level } from 'level';
 import type { Clock } from '../core/clock.ts';
 import { LANES, type PerLane } from '../core/lane.ts';
-import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
+import { FondacoError, isFondacoError } from '../core/errors.ts';
 import { CheckedTables } from './checked-tables.ts';
 import type { Disk, DiskOperation } from './disk.ts';
 import { readHeader } from './blob.ts';
+import { isNoSpace, levelError } from './level-error.ts';
 import { KeptFiles } from './kept-files.ts';
 import { blobKey, blobsEnd, positionOf, rowKey } from './keys.ts';
 import { decodeRecord } from './row-record.ts';
@@ -22,11 +23,9 @@ import {
   checkedEntries,
   clearUnborn,
   commitOf,
-  deepestText,
   droppedAtOpen,
   holdsDatabase,
   isHeadless,
-  isNoSpace,
   nameEvidence,
   repairLevel,
   tablesIn,
@@ -56,7 +55,7 @@ export async function openLevelDisk(
     const isThere = await holdsDatabase(directory);
     if (isThere && (isDamaged || (await isHeadless(directory)) || (await checked.hasUnsafe()))) await repair();
   } catch (error) {
-    throw ours(error, `the store ${directory} must open`);
+    throw levelError(error, `the store ${directory} must open`);
   }
   const open = async (): Promise<ClassicLevel<Buffer, Buffer>> => {
     const options = { keyEncoding: 'buffer', valueEncoding: 'buffer', compression: false, writeBufferSize: writeBufferBytes } as const;
@@ -67,7 +66,7 @@ export async function openLevelDisk(
       await syncDirectory(directory); // LevelDB has given CURRENT its name and not synced that
       return db;
     } catch (error) {
-      throw ours(error, `the store ${directory} must open`);
+      throw levelError(error, `the store ${directory} must open`);
     }
   };
   const files = await KeptFiles.link(directory);
@@ -159,7 +158,7 @@ class LevelDisk implements Disk {
       }
       await batch.write({ sync: true });
     } catch (error) {
-      throw ours(error, 'the store must take a write');
+      throw levelError(error, 'the store must take a write');
     }
   }
 
@@ -168,7 +167,7 @@ class LevelDisk implements Disk {
       if (this.#damage) throw this.#damage;
       return await this.#db.get(key);
     } catch (error) {
-      throw ours(error, 'the store must be readable');
+      throw levelError(error, 'the store must be readable');
     }
   }
 
@@ -192,7 +191,7 @@ class LevelDisk implements Disk {
         await iterator.close();
       }
     } catch (error) {
-      throw ours(error, 'the store must be readable');
+      throw levelError(error, 'the store must be readable');
     }
   }
 
@@ -200,7 +199,7 @@ class LevelDisk implements Disk {
     try {
       yield* this.#db.keys({ gte: from, lt: to, reverse, limit });
     } catch (error) {
-      throw ours(error, 'the store must be readable');
+      throw levelError(error, 'the store must be readable');
     }
   }
 
@@ -215,7 +214,7 @@ class LevelDisk implements Disk {
         await snapshot.close();
       }
     } catch (error) {
-      throw ours(error, 'the store must be readable');
+      throw levelError(error, 'the store must be readable');
     }
   }
 
@@ -223,7 +222,7 @@ class LevelDisk implements Disk {
     try {
       await this.#db.clear({ gte: from, lt: to });
     } catch (error) {
-      throw ours(error, 'the store must take a delete');
+      throw levelError(error, 'the store must take a delete');
     }
   }
 
@@ -231,7 +230,7 @@ class LevelDisk implements Disk {
     try {
       await this.#db.compactRange(from, to);
     } catch (error) {
-      throw ours(error, 'the store must take a compaction');
+      throw levelError(error, 'the store must take a compaction');
     }
   }
 
@@ -241,7 +240,7 @@ class LevelDisk implements Disk {
     try {
       await this.#db.close();
     } catch (error) {
-      throw ours(error, 'the store must close');
+      throw levelError(error, 'the store must close');
     }
   }
 }
@@ -264,21 +263,3 @@ async function empty(iterator: ReturnType<ClassicLevel<Buffer, Buffer>['iterator
 
 const SCAN_BYTES = 1024 * 1024;
 const SCAN_PAIRS = 1000;
-
-function ours(error: unknown, expected: string): FondacoError {
-  if (error instanceof FondacoError) return error;
-  const text = deepestText(error);
-  const code = isNoSpace(text) ? 'FULL' : isCorruption(text) ? 'CORRUPT' : 'UNAVAILABLE';
-  return new FondacoError(code, `${expected}, got ${text}`, { cause: error, ...(isLocked(error) && { isHeld: true }) });
-}
-
-/** LevelDB's own lock, which also sees a holder in another network namespace. */
-function isLocked(error: unknown): boolean {
-  const { code, cause } = asError(error) as { code?: unknown; cause?: unknown };
-  return code === 'LEVEL_LOCKED' || (cause instanceof Error && isLocked(cause));
-}
-
-/** A file that the database itself names and that is not there, or ends too early, is as damaged as one with wrong bytes. */
-function isCorruption(text: string): boolean {
-  return /corruption|invalid argument|no such file/i.test(text);
-}

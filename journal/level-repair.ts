@@ -10,6 +10,7 @@ import { Level } from 'level';
 import { FondacoError } from '../core/errors.ts';
 import { readHeader } from './blob.ts';
 import type { KeptFiles } from './kept-files.ts';
+import { deepestText, isNoSpace, isPassing } from './level-error.ts';
 import { BLOB_KEY, soundEntries, type TableEntry } from './level-tables.ts';
 import { readRecords, writeRecords } from './log-records.ts';
 import { decodeRecord } from './row-record.ts';
@@ -20,12 +21,13 @@ const EVIDENCE_MAX = 5;
 const ROOM_BYTES = 1024 * 1024;
 
 /**
- * True for a database whose CURRENT is gone: LevelDB would take it for none, begin an empty one and delete its tables. One that was being
- * made when the power went has a manifest at most, and never held anything.
+ * True for a database whose CURRENT is gone, or names no manifest that is there. Of one that is gone LevelDB would begin an empty one and delete
+ * its tables. One that was being made when the power went has a manifest at most, and never held anything.
  */
 export async function isHeadless(directory: string): Promise<boolean> {
   const names = await list(directory);
-  return !names.includes('CURRENT') && names.some((name) => /\.(ldb|sst|log)$/.test(name));
+  const current = names.includes('CURRENT') ? await readFile(join(directory, 'CURRENT'), 'latin1') : '';
+  return !names.includes(current.slice(0, -1)) && names.some((name) => /\.(ldb|sst|log)$/.test(name));
 }
 
 /**
@@ -47,7 +49,7 @@ export async function holdsDatabase(directory: string): Promise<boolean> {
 
 /**
  * Repairs the closed database of a directory. `unsafe`: tables that must not even be looked at. Resolves with what was done, in words,
- * and where the evidence is. Rejects FULL without the room to do it: then nothing is given up.
+ * and where the evidence is. Rejects FULL without the room to do it, UNAVAILABLE where its files cannot be opened now: then nothing is given up.
  */
 export async function repairLevel(directory: string, unsafe: readonly string[]): Promise<{ what: string; evidence?: string }> {
   await needRoom(directory);
@@ -59,6 +61,8 @@ export async function repairLevel(directory: string, unsafe: readonly string[]):
   const problem = await tryRepair(directory);
   if (problem !== undefined && isNoSpace(problem))
     throw new FondacoError('FULL', `the store ${directory} must be repairable, got ${problem}`);
+  if (problem !== undefined && isPassing(problem))
+    throw new FondacoError('UNAVAILABLE', `the store ${directory} must be repairable, got ${problem}`);
   if (problem === undefined && !(await list(directory)).includes('lost')) return { what: 'the database was repaired' };
   await rename(problem === undefined ? lost : directory, evidence);
   if (problem === undefined) return { what: `the database was repaired; what was given up for that is in ${evidence}`, evidence };
@@ -98,17 +102,6 @@ async function tryRepair(directory: string): Promise<string | undefined> {
   } catch (error) {
     return deepestText(error);
   }
-}
-
-/** LevelDB has no codes for what lies below it: the text of the deepest cause is all there is to tell a full disk by. */
-export function isNoSpace(text: string): boolean {
-  return /no space left|disk quota|file too large/i.test(text);
-}
-
-export function deepestText(error: unknown): string {
-  let deepest = error;
-  while (deepest instanceof Error && deepest.cause !== undefined) deepest = deepest.cause;
-  return deepest instanceof Error ? deepest.message : String(deepest);
 }
 
 /** The tables that were set aside. */

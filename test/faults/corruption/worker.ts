@@ -38,17 +38,19 @@ export type Report =
 const AT_ONCE = 4;
 /** Judging a store beyond it takes so much work that several at once would be late for their limits. */
 const LARGE_BYTES = 1024 * 1024;
+const SMALL_BYTES = 1024;
 const SEVERAL = { min: 2, max: 8 };
 
 function* casesOf({ seed, stride, multiples }: Order, sizes: ReadonlyMap<string, number>): Generator<Case> {
   const random = seeded(seed);
   const residue = Math.floor(random() * stride);
   const total = [...sizes.values()].reduce((sum, size) => sum + size, 0);
-  // A small file is never passed over.
+  // A small file is never passed over, and in the long form all of its bytes have their turn: CURRENT, a manifest, the list of checked tables.
   const least = stride > 10_000 ? 1 : 4;
   for (const kind of KINDS) {
     for (const [file, size] of sizes) {
-      const step = Math.max(1, Math.min(stride * (kind === 'sector' ? 4 : 1), Math.floor(size / least)));
+      const isWhole = size <= SMALL_BYTES && stride < 1000;
+      const step = isWhole ? 1 : Math.max(1, Math.min(stride * (kind === 'sector' ? 4 : 1), Math.floor(size / least)));
       for (let at = residue % step; at < size; at += step) yield { kind, damages: [{ file, at, kind }] };
     }
   }
@@ -67,7 +69,7 @@ function* casesOf({ seed, stride, multiples }: Order, sizes: ReadonlyMap<string,
 }
 
 async function work(order: Order): Promise<void> {
-  const directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'fondaco-corruption-'));
+  const directory = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'fondaco-bytes-'));
   process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
   process.on('disconnect', () => process.exit(1));
   const victim = await make(order, directory);
