@@ -3,7 +3,8 @@
  * It holds no events: it asks each series for what follows `sent`, and tells it what became of that.
  *
  * - One stream at a time, to one of the proxies; after a failure the next in the list, and a wait when all were tried.
- * - At most 4 MiB and 64 batches on their way; a batch is at most 1,000 events and about 1 MiB.
+ * - At most 4 MiB and 64 batches on their way, and none of the normal lane beside one that waits for its reply for SLOW_MS: a proxy
+ *   that is slow, or has many to serve, gets no more than it answers in that time. A batch is at most 1,000 events and about 1 MiB.
  * - Series are asked in the order they are given, so urgent first; after four batches a later one gets its turn.
  * - A link that says nothing for REPLY_MS while batches are on their way has failed, whatever TCP believes.
  * - grpc-js keeps the process alive while a call is open. So after LINGER_MS with nothing to do the call is half-closed, and cancelled if
@@ -25,6 +26,7 @@ const FLIGHTS_MAX = 64;
 const FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
 /** Batches of earlier series in a row before a later one gets its turn. */
 const TURNS_MAX = 4;
+const SLOW_MS = 1_000;
 const CONNECT_MS = 5_000;
 const REPLY_MS = 10_000;
 const LINGER_MS = 500;
@@ -146,6 +148,7 @@ class Stream {
   readonly #throttledUntil = new Map<SendWindow, number>();
   #call: RecordStream | undefined;
   #flightBytes = 0;
+  #repliedAt = -Infinity;
   #isNamed = false;
   #isUp = false;
   #turns = 0;
@@ -197,7 +200,7 @@ class Stream {
 
   /** Sends one batch if there is one and room for it. */
   async #sendSome(signal: AbortSignal): Promise<boolean> {
-    if (this.#failure || this.#isEnded || this.#flights.length >= FLIGHTS_MAX || this.#flightBytes >= FLIGHT_BYTES_MAX) return false;
+    if (this.#failure || this.#isEnded || this.#isFull) return false;
     const series = this.#pick();
     if (!series) return false;
     const limits = { eventsMax: BATCH_EVENTS_MAX, bytesMax: BATCH_BYTES_MAX };
@@ -211,12 +214,23 @@ class Stream {
     return true;
   }
 
+  get #isFull(): boolean {
+    return this.#flights.length >= FLIGHTS_MAX || this.#flightBytes >= FLIGHT_BYTES_MAX;
+  }
+
+  /** Since when the link says nothing, while batches are on their way. */
+  get #silentSince(): number {
+    return this.#flights[0] ? Math.max(this.#flights[0].at, this.#repliedAt) : Infinity;
+  }
+
   #pick(): OutgoingSeries | undefined {
     const now = this.#parts.clock.monotonic();
     for (const [window, until] of this.#throttledUntil) if (until <= now) this.#throttledUntil.delete(window);
+    const isSlow = now - (this.#flights[0]?.at ?? now) >= SLOW_MS;
     const ready = this.#parts
       .series()
-      .filter((series) => series.hasMore && (series.readableAtMs ?? 0) <= now && !this.#throttledUntil.has(series.window));
+      .filter(({ hasMore, readableAtMs = 0, window }) => hasMore && readableAtMs <= now && !this.#throttledUntil.has(window))
+      .filter(({ window }) => !isSlow || window.lane === 'urgent');
     if (ready.length > 1 && this.#turns >= TURNS_MAX) {
       this.#turns = 0;
       return ready[1];
@@ -245,6 +259,7 @@ class Stream {
         throw new FondacoError('UNAVAILABLE', 'replies must come in the order of the batches, got one of another series');
       }
       this.#flightBytes -= flight.bytes;
+      this.#repliedAt = this.#parts.clock.monotonic();
       const { window } = flight.series;
       const outcome = window.reply(reply);
       if (outcome === 'throttled') this.#throttledUntil.set(window, this.#parts.clock.monotonic() + (reply.throttleMs ?? 0));
@@ -268,8 +283,7 @@ class Stream {
     if (!this.#isUp && now - openedAt >= CONNECT_MS && !this.#client.isReady()) {
       throw new FondacoError('UNAVAILABLE', `no connection within ${CONNECT_MS / 1000} s`);
     }
-    const oldest = this.#flights[0];
-    if (oldest && now - oldest.at >= REPLY_MS) throw new FondacoError('UNAVAILABLE', `no reply within ${REPLY_MS / 1000} s`);
+    if (now - this.#silentSince >= REPLY_MS) throw new FondacoError('UNAVAILABLE', `no reply within ${REPLY_MS / 1000} s`);
   }
 
   /** Until the next moment at which something is to be looked at without having been rung. */
@@ -279,9 +293,8 @@ class Stream {
     for (const moment of this.#throttledUntil.values()) until = Math.min(until, moment);
     for (const { hasMore, readableAtMs = 0 } of this.#parts.series())
       if (hasMore && readableAtMs > now) until = Math.min(until, readableAtMs);
-    const oldest = this.#flights[0];
-    if (oldest) until = Math.min(until, oldest.at + REPLY_MS);
-    if (oldest && !this.#isUp && openedAt + CONNECT_MS > now) until = Math.min(until, openedAt + CONNECT_MS);
+    until = Math.min(until, this.#silentSince + REPLY_MS);
+    if (this.#flights.length > 0 && !this.#isUp && openedAt + CONNECT_MS > now) until = Math.min(until, openedAt + CONNECT_MS);
     return until - now;
   }
 

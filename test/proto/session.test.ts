@@ -4,7 +4,7 @@ import { frameEvents } from '../../proto/batch-codec.ts';
 import { Bell } from '../../core/bell.ts';
 import { SendWindow } from '../../proto/send-window.ts';
 import { runSession, type Cut, type CutLimits, type LinkState, type OutgoingSeries } from '../../proto/session.ts';
-import { eventually, FakeClock } from '../support/fake-clock.ts';
+import { eventually, FakeClock, settle } from '../support/fake-clock.ts';
 import { ScriptedProxy } from '../support/scripted-proxy.ts';
 
 describe('proto/session', () => {
@@ -84,6 +84,40 @@ describe('proto/session', () => {
     await clock.advance(1_000);
     await eventually(() => numbers.window.settled === 5, 'the other has settled');
     assert.deepEqual(links, ['connecting 0', 'down 0', 'connecting 1', 'up 1']);
+  });
+
+  it('does not give up a proxy that goes on answering, however old what it answers is', async () => {
+    const busy = await proxy();
+    busy.script = () => 'take-later';
+    const numbers = new Numbers('normal', 20);
+    const { clock, links } = run([busy.address], [numbers]);
+    await eventually(() => busy.batches.length === 20, 'everything is on its way');
+    for (let settled = 1; settled <= 20; settled++) {
+      await clock.advance(2_000);
+      busy.answer();
+      await eventually(() => numbers.window.settled === settled, `${settled} are settled`);
+    }
+    assert.deepEqual(links, ['connecting 0', 'up 0']);
+  });
+
+  it('gives a proxy that is slow no more of the normal lane than it answers, and urgent ones all the same', async () => {
+    const busy = await proxy();
+    busy.script = () => 'take-later';
+    const [urgent, normal] = [new Numbers('urgent', 0), new Numbers('normal', 5)];
+    const { clock, bell } = run([busy.address], [urgent, normal]);
+    await eventually(() => busy.batches.length === 5, 'five are on their way');
+    await clock.advance(1_000);
+    normal.last = 1_000;
+    urgent.last = 2;
+    bell.ring();
+    await eventually(() => busy.batches.length === 7, 'the urgent ones are on their way');
+    for (let answered = 1; answered <= 5; answered++) {
+      await settle();
+      assert.lengthOf(busy.batches, 7);
+      busy.answer();
+      await eventually(() => normal.window.settled === answered, 'it is settled');
+    }
+    await eventually(() => busy.batches.length === 5 + 64, 'nothing waits for long any more, and it gets as much as ever');
   });
 
   it('tries all proxies, then waits, longer each time, with jitter, and begins again after a success', async () => {

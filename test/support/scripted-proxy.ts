@@ -6,10 +6,10 @@ import { eventService, type BatchRequest } from '../../proto/load.ts';
 import { ReceiverModel } from './receiver-model.ts';
 
 /**
- * What to do with a batch: take it; take it and lose the reply, with the stream; answer without taking it; end the stream with a
- * status; or say nothing, now and for the rest of the stream.
+ * What to do with a batch: take it, and reply at once or in `answer`; take it and lose the reply, with the stream; answer without taking it; end
+ * the stream with a status; or say nothing, now and for the rest of the stream.
  */
-export type Deed = 'take' | 'lose-reply' | 'die' | 'hang' | { readonly throttleMs: number } | { readonly expected: number };
+export type Deed = 'take' | 'take-later' | 'lose-reply' | 'die' | 'hang' | { readonly throttleMs: number } | { readonly expected: number };
 
 /** A real gRPC server on a free port that keeps the receiver's rules in memory, and does what its script says. */
 export class ScriptedProxy {
@@ -19,6 +19,8 @@ export class ScriptedProxy {
   streams = 0;
   openStreams = 0;
   script: (batch: Batch, index: number) => Deed = () => 'take';
+  /** Replies that were not sent yet. */
+  readonly #kept: (() => void)[] = [];
   #server: Server | undefined;
   #address: string;
 
@@ -46,6 +48,13 @@ export class ScriptedProxy {
     });
     if (!this.#address.startsWith('unix:')) this.#address = `127.0.0.1:${port}`;
     this.#server = server;
+  }
+
+  /** Sends the oldest reply that was kept back; false where there is none. */
+  answer(): boolean {
+    const reply = this.#kept.shift();
+    reply?.();
+    return reply !== undefined;
   }
 
   /** Gone at once, as after SIGKILL. */
@@ -82,7 +91,10 @@ export class ScriptedProxy {
         this.model.take(batch);
         call.emit('error', { code: status.UNAVAILABLE, details: 'the reply was lost' });
       } else if (deed === 'take') call.write(this.model.take(batch));
-      else call.write({ series: batch.series, settled: 0, journal: this.model.journal, rejections: [], ...deed });
+      else if (deed === 'take-later') {
+        const reply = this.model.take(batch);
+        this.#kept.push(() => call.write(reply));
+      } else call.write({ series: batch.series, settled: 0, journal: this.model.journal, rejections: [], ...deed });
     });
     const closed = (): void => void this.openStreams--;
     call.on('end', () => {
