@@ -3,10 +3,11 @@
  * of a block that points outside of it is followed, and ends the process. So before a database is opened, the parts of its tables that
  * LevelDB follows blindly are checked, the order of its keys, and the checksums of blocks with rows. Blobs are not: each has a checksum of its own.
  *
- * A table (LevelDB's doc/table_format.md): blocks, index block, footer of 48 bytes { handle of the metaindex, handle of the index, padding,
- * magic u64 }. The index has an entry for each block: a key at or after its last, and its handle. A handle is two varints, offset and size; a
- * block is followed by a type (0: as it is, 1: Snappy) and a u32 checksum. A block is entries { varints shared, unshared, value length;
- * unshared key; value }, then u32 offsets of its restarts, and their u32 count; all little-endian.
+ * A table (LevelDB's doc/table_format.md): blocks, a Bloom filter, metaindex block, index block, footer of 48 bytes { handle of the metaindex,
+ * handle of the index, padding, magic u64 }. The index has an entry for each block: a key at or after its last, and its handle; the metaindex
+ * has the filter's. A handle is two varints, offset and size; a block is followed by a type (0: as it is, 1: Snappy) and a u32 checksum. A
+ * block is entries { varints shared, unshared, value length; unshared key; value }, then u32 offsets of its restarts, and their u32 count; all
+ * little-endian.
  *
  * Our tables are not compressed, but those that LevelDB's repair makes are, and no option keeps it from that. One flipped bit of such a block
  * is none of a blob but of everything behind it: its checksum has to be right whatever is in it.
@@ -110,7 +111,7 @@ export function isSafeTable(path: string, bounds?: Bounds): boolean {
     if (!bounds && (file.size < FOOTER_BYTES || file.read(file.size - 8, 8).readBigUInt64LE() !== MAGIC)) return true;
     return tryOr(() => {
       const { blocks, meta, index } = readIndex(file, bounds);
-      if (!hasSoundChecksum(file, index) || !hasSoundChecksum(file, meta)) return false;
+      if (!hasSoundChecksum(file, index) || !hasSoundChecksum(file, meta) || !hasSoundFilter(file, meta)) return false;
       const areSound = blocks.every(({ handle, isOfBlobs }) => isOfBlobs || hasSoundChecksum(file, handle));
       return areSound && isInOrder(file, blocks, bounds) && (bounds !== undefined || hasSoundEnd(file, blocks));
     }, false);
@@ -134,6 +135,12 @@ function isInOrder(file: TableFile, blocks: readonly Block[], bounds: Bounds | u
 
 function isAt({ key, tag }: TableKey, bound: Buffer | undefined): boolean {
   return bound === undefined || (tag === bound.readBigUInt64LE(bound.length - TAG_BYTES) && key.equals(keyOf(bound)));
+}
+
+/** What the metaindex names: the Bloom filter. Where a bit of it is gone, LevelDB says of a row that is there that it is not. */
+function hasSoundFilter(file: TableFile, meta: BlockHandle): boolean {
+  const named = readEntries(file, meta, true).map(({ value }) => checked(handleAt(value, { at: 0 }), meta.offset));
+  return named.every((handle) => hasSoundChecksum(file, handle));
 }
 
 /** The last key of a table bounds it, also where no manifest says so: a blob's checksum says whether it is right. */

@@ -1,7 +1,9 @@
 /**
- * Bytes of a stopped store that are not what they were, at every k-th place of every file (FONDACO_EVERY_BYTE=1: at every one): of a proxy's
- * store and of an agent's spool. Each damaged copy is opened, drained, judged and opened once more: what must survive does (layout.ts), what
- * is missing is named, nothing false comes, the books balance, the evidence is kept, the second opening finds nothing.
+ * Bytes of a stopped store that are not what they were: of a proxy's store and of an agent's spool. At every k-th place of every file, and at each
+ * of the small ones (FONDACO_EVERY_BYTE=1: also of the log of a proxy's store, a quarter of an hour more), a damaged copy is opened, drained,
+ * judged and opened once more: what must survive does (layout.ts), what is missing is named, nothing false comes, the books balance, the
+ * evidence is kept, the second opening finds nothing. And each byte of the tables of a proxy's store is damaged in each way, without an
+ * opening (tables-victim.ts).
  */
 import { fork } from 'node:child_process';
 import { availableParallelism } from 'node:os';
@@ -10,7 +12,6 @@ import type { Case, Order, Report, VictimName } from './corruption/worker.ts';
 import type { Verdict } from './corruption/verdict.ts';
 
 const KIB = 1024;
-const IS_EVERY_BYTE = process.env.FONDACO_EVERY_BYTE === '1';
 const WRONG_SHOWN = 3;
 
 interface Plan {
@@ -28,6 +29,13 @@ const PLANS: readonly Plan[] = [
     bytesMin: 230 * KIB,
     stride: { short: 7001, long: 151 },
     multiples: { short: 6, long: 800 },
+  },
+  {
+    victim: 'tables',
+    name: 'tables as an opening looks at them',
+    bytesMin: 230 * KIB,
+    stride: { short: 997, long: 1 },
+    multiples: { short: 0, long: 0 },
   },
   {
     victim: 'spool log',
@@ -67,7 +75,7 @@ const campaign: Campaign = {
   async *run({ form, seed, progress }: CampaignOrder): AsyncIterable<FaultRow> {
     const plans = PLANS.filter(({ stride }) => stride[form] > 0);
     for (const [index, plan] of plans.entries()) {
-      const stride = IS_EVERY_BYTE && plan.bytesMin < 1024 * KIB ? 1 : plan.stride[form];
+      const stride = plan.stride[form];
       const workers = form === 'short' ? 1 : availableParallelism();
       const tallies = new Map<Case['kind'], Tally>();
       const done = { cases: 0, total: 0 };

@@ -133,3 +133,35 @@ describe('tables with deleted entries', () => {
     }
   });
 });
+
+describe('tables with a damaged filter', () => {
+  let directory: string;
+  let remove: () => Promise<void>;
+
+  beforeEach(async () => {
+    const temp = await tempDirectory();
+    directory = join(temp.path, 'journal');
+    remove = temp.remove;
+  });
+  afterEach(() => remove());
+
+  it('hide no row', async () => {
+    const open = (): Promise<Journal> => LevelJournal.open(directory, { clock: new FakeClock(), stamp: { site: 's' }, recentBytes: 0 });
+    const journal = await open();
+    await journal.commit((draft) => draft.put('f:ops', () => ({ cursor: 7 })));
+    await journal.close();
+    await (await open()).close(); // the log becomes a table
+    const database = join(directory, 'db');
+    const tables = (await readdir(database)).filter((name) => name.endsWith('.ldb'));
+    for (const name of tables) {
+      const bytes = await readFile(join(database, name));
+      const [last, meta] = tableBlocks(join(database, name)).slice(-3);
+      await writeFile(join(database, name), bytes.fill(0, last!.offset + last!.size + 5, meta!.offset - 5));
+    }
+    assert.isNotEmpty(tables);
+    const again = await open();
+    assert.deepEqual(await again.row('f:ops'), { cursor: 7 });
+    assert.isNotEmpty(again.salvaged);
+    await again.close();
+  });
+});

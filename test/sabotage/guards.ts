@@ -367,6 +367,27 @@ export const GUARDS: readonly Guard[] = [
     test: 'test/journal/salvage.test.ts',
   },
   {
+    guard: 'a filter of a table that would hide rows is seen',
+    file: 'journal/level-tables.ts',
+    from: ' || !hasSoundFilter(file, meta)',
+    to: '',
+    test: 'test/journal/level-tables.test.ts',
+  },
+  {
+    guard: 'errors of LevelDB are told by their ends, not by their paths',
+    file: 'journal/level-error.ts',
+    from: '/^(corruption|invalid argument): |: no such file or directory$/i',
+    to: '/corruption|invalid argument|no such file/i',
+    test: 'test/journal/level-error.test.ts',
+  },
+  {
+    guard: 'a link is given up for silence alone',
+    file: 'proto/session.ts',
+    from: 'Math.max(this.#flights[0].at, this.#repliedAt)',
+    to: 'this.#flights[0].at',
+    test: 'test/proto/session.test.ts',
+  },
+  {
     guard: 'only a life that has read all tables leaves their list',
     file: 'journal/checked-tables.ts',
     from: 'await rm(list, { force: true });',

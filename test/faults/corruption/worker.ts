@@ -6,9 +6,10 @@ import { seeded } from '../../support/seeded.ts';
 import { KINDS, nameOf, type Damage } from './damage.ts';
 import { JournalVictim } from './journal-victim.ts';
 import { SpoolVictim } from './spool-victim.ts';
+import { TablesVictim } from './tables-victim.ts';
 import type { Verdict, Victim } from './verdict.ts';
 
-export type VictimName = 'journal' | 'spool log' | 'spool tables';
+export type VictimName = 'journal' | 'tables' | 'spool log' | 'spool tables';
 
 export interface Order {
   readonly victim: VictimName;
@@ -38,14 +39,15 @@ export type Report =
 const AT_ONCE = 4;
 /** Judging a store beyond it takes so much work that several at once would be late for their limits. */
 const LARGE_BYTES = 1024 * 1024;
-const SMALL_BYTES = 1024;
+const SMALL_BYTES = process.env.FONDACO_EVERY_BYTE === '1' ? 32 * 1024 : 1024;
 const SEVERAL = { min: 2, max: 8 };
 
 function* casesOf({ seed, stride, multiples }: Order, sizes: ReadonlyMap<string, number>): Generator<Case> {
   const random = seeded(seed);
   const residue = Math.floor(random() * stride);
   const total = [...sizes.values()].reduce((sum, size) => sum + size, 0);
-  // A small file is never passed over, and in the long form all of its bytes have their turn: CURRENT, a manifest, the list of checked tables.
+  // A small file is never passed over, and in the long form all of its bytes have their turn: CURRENT, a manifest, the list of checked tables;
+  // with FONDACO_EVERY_BYTE=1 those of a log of some kilobytes, too.
   const least = stride > 10_000 ? 1 : 4;
   for (const kind of KINDS) {
     for (const [file, size] of sizes) {
@@ -92,6 +94,7 @@ async function work(order: Order): Promise<void> {
 }
 
 function make({ victim, bytesMin }: Order, directory: string): Promise<Victim> {
+  if (victim === 'tables') return TablesVictim.make(directory, bytesMin);
   if (victim === 'journal') return JournalVictim.make(directory, bytesMin);
   return SpoolVictim.make(directory, bytesMin, victim === 'spool tables');
 }
