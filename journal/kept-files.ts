@@ -6,7 +6,7 @@
  * A log (LevelDB's doc/log_format.md) is blocks of 32 KiB of records, each with a header of 7 bytes { u32 checksum, u16 length, u8 type },
  * little-endian; less than that at the end of a block is padding.
  */
-import { link, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { contentOf, tablesInUse } from './level-manifest.ts';
 import { readRecords } from './log-records.ts';
@@ -80,22 +80,31 @@ export class KeptFiles {
     return readdir(this.#directory).catch(() => []);
   }
 
-  /** The database gets back what it does not have. Never rejects. */
+  /** The database gets back what it does not have. What it cannot be given stays for the next opening. Never rejects. */
   async giveBack(): Promise<void> {
-    const held = new Set(await readdir(this.#database).catch(() => []));
-    for (const name of await this.#names()) {
-      if (!isTable(name) || (held.has(name) && !this.#moved.has(name))) continue;
-      const free = held.has(name) ? `${Number.parseInt(name) + FREE_NUMBER}.ldb` : name;
-      await rename(join(this.#directory, name), join(this.#database, free)).catch(() => undefined);
+    let isBack = true;
+    for (const name of (await this.#names()).filter(isTable)) {
+      const [kept, there] = await Promise.all([this.#directory, this.#database].map((folder) => inodeOf(join(folder, name))));
+      if (kept === there) continue; // linked; under the name of one that was moved there may be another by now
+      const free = there === undefined ? name : `${Number.parseInt(name) + FREE_NUMBER}.ldb`;
+      await rename(join(this.#directory, name), join(this.#database, free)).catch(() => (isBack = false));
     }
     this.#moved.clear();
-    await this.drop();
+    if (isBack) await this.drop();
   }
 
   /** They are not needed. */
   async drop(): Promise<void> {
     await rm(this.#directory, { recursive: true, force: true }).catch(() => undefined);
   }
+}
+
+/** Undefined where there is nothing. */
+async function inodeOf(path: string): Promise<bigint | undefined> {
+  return stat(path, { bigint: true }).then(
+    ({ ino }) => ino,
+    () => undefined,
+  );
 }
 
 function isTable(name: string): boolean {
