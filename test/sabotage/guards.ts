@@ -402,6 +402,20 @@ export const GUARDS: readonly Guard[] = [
     test: 'test/journal/reading-memory.test.ts',
   },
   {
+    guard: 'what has been here and is forwarded again is not taken',
+    file: 'dispatcher/acceptance/forwarded.ts',
+    from: 'return { hasBeenHere: true };',
+    to: 'return { hasBeenHere: false };',
+    test: 'test/proxy/sites.test.ts',
+  },
+  {
+    guard: 'a table that was put aside is dropped only when the database has it',
+    file: 'journal/kept-files.ts',
+    from: 'if (isBack) await this.drop();',
+    to: 'await this.drop();',
+    test: 'test/journal/kept-files.test.ts',
+  },
+  {
     guard: 'Redis compares an entry that its stream has passed',
     file: 'writers/redis/script.ts',
     from: "if event ~= nil and event ~= ARGV[at + 3] then return { 'other', i, event } end",
