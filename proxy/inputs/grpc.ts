@@ -1,20 +1,17 @@
 /**
  * fondaco.v1.EventService, with standard health and reflection.
  *
- * What becomes of a Record stream's batches is record-stream.ts. What a stream has sent and was not answered is bounded in bytes: beyond that
- * no further message of it is taken, and HTTP/2's flow control stops the sender.
+ * What becomes of a Record stream's batches is record-stream.ts; how much of them is taken before it is answered, stream-bounds.ts.
  */
 import type { ServerHttp2Session } from 'node:http2';
 import {
   logVerbosity,
   Server,
-  ServerInterceptingCall,
   setLogVerbosity,
   status,
   type handleUnaryCall,
   type sendUnaryData,
   type ServerDuplexStream,
-  type ServerInterceptor,
 } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
@@ -30,11 +27,13 @@ import { boundListener, type ListenerLimits } from '../listener-limits.ts';
 import { admit, serverCredentials, serversOf } from './grpc-access.ts';
 import { grpcStatus } from './grpc-status.ts';
 import { RecordStream, statusOf, type Received } from './record-stream.ts';
+import { boundStreams } from './stream-bounds.ts';
 
 const MIB = 1024 * 1024;
 const MESSAGE_BYTES_MAX = 4 * MIB;
-/** What one stream may have sent without an answer. */
+/** What one stream may have sent without an answer, and all of them together so many times that. */
 const UNANSWERED_BYTES_MAX = 16 * MIB;
+const UNANSWERED_OF_ALL = 2;
 /** What a connection may send before it was read: some batches. */
 const WINDOW_BYTES = 4 * MIB;
 /** How often health is brought up to date, ms. */
@@ -73,12 +72,13 @@ export class GrpcInput {
     // What goes wrong is returned as an error; the library's own lines on stderr would say it a second time, in its words.
     if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
     await clearSocket(options.address);
+    const { unansweredBytesMax: ofOne = UNANSWERED_BYTES_MAX } = options;
     const server = new Server({
       'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
       'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
       'grpc.keepalive_time_ms': 60_000,
       'grpc.keepalive_timeout_ms': 20_000,
-      interceptors: [...(options.gate ? [admit(options.gate)] : []), boundStreams(options.unansweredBytesMax ?? UNANSWERED_BYTES_MAX)],
+      interceptors: [...(options.gate ? [admit(options.gate)] : []), boundStreams({ ofOne, ofAll: ofOne * UNANSWERED_OF_ALL })],
     });
     try {
       const port = await new Promise<number>((resolve, reject) => {
@@ -175,41 +175,6 @@ const RECORD_METHOD = {
     release: () => undefined,
   }),
 };
-
-/**
- * Hands the next message of a Record stream on when the unanswered ones leave room for it. Pausing the call alone would not do: a paused
- * stream of grpc-js still reads ahead sixteen messages, whatever their size.
- */
-function boundStreams(bytesMax: number): ServerInterceptor {
-  return (method, call) => {
-    if (method.path !== eventService.Record.path) return new ServerInterceptingCall(call);
-    /** Bytes handed on and not answered, and the one message that waits for room. */
-    let unanswered = 0;
-    let waiting: { readonly bytes: number; readonly step: () => void } | undefined;
-    const hasRoom = (bytes: number): boolean => unanswered === 0 || unanswered + bytes <= bytesMax;
-    return new ServerInterceptingCall(call, {
-      start: (next) =>
-        next({
-          onReceiveMessage: (received: Received, nextMessage: (received: Received) => void) => {
-            const { bytes } = received;
-            const release = (): void => {
-              unanswered -= bytes;
-              if (waiting === undefined || !hasRoom(waiting.bytes)) return;
-              const { step } = waiting;
-              waiting = undefined;
-              step();
-            };
-            const step = (): void => {
-              unanswered += bytes;
-              nextMessage({ ...received, release });
-            };
-            if (hasRoom(bytes)) step();
-            else waiting = { bytes, step };
-          },
-        }),
-    });
-  };
-}
 
 /** Resolves with `done`, or after `ms`. */
 async function within(ms: number, done: Promise<unknown>, clock: Clock): Promise<void> {

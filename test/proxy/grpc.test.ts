@@ -283,6 +283,36 @@ describe('gRPC input', () => {
       );
     });
 
+    it('takes no more of all streams together than twice that, from each its share, and gives the room of one that is gone to the others', async () => {
+      stop.abort();
+      await running;
+      client.close();
+      await start({ unansweredBytesMax: 100_000 });
+      const recordings = Array.from({ length: 5 }, () => new Recording(client));
+      const countOf = (stream: number): number => acceptor.batches.filter(({ series }) => series[0] === stream).length;
+      for (const [stream, recording] of recordings.entries())
+        for (let after = 0; after < 20; after++) recording.send({ ...batchOf(after, 1, 20_000), series: Buffer.alloc(16, stream) });
+      await eventually(() => recordings.every((_, stream) => countOf(stream) > 0), 'something of each stream');
+      await settle(200);
+      assert.isAtMost(acceptor.pending, 9 + 1, 'two hundred thousand bytes, and one message of who had none');
+      const gone = acceptor.pending;
+      recordings[0]!.call.cancel();
+      await eventually(() => recordings[0]!.end !== undefined, 'the end');
+      await eventually(() => acceptor.pending > gone, 'its room is taken');
+      while (recordings.slice(1).some(({ replies }) => replies.length < 10)) {
+        await eventually(() => acceptor.pending > 0, 'more');
+        acceptor.settle();
+        await settle(5);
+      }
+      const counts = [1, 2, 3, 4].map(countOf);
+      assert.isAtMost(Math.max(...counts) - Math.min(...counts), 6, `from each its share, got ${counts.join()}`);
+      const isDone = (): boolean => recordings.slice(1).every(({ replies }) => replies.length === 20);
+      while (!isDone()) {
+        await eventually(() => acceptor.pending > 0 || isDone(), 'the rest');
+        if (acceptor.pending > 0) acceptor.settle();
+      }
+    });
+
     it('takes a batch larger than the bound when it is alone', async () => {
       stop.abort();
       await running;
