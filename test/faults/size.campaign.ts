@@ -2,7 +2,9 @@
  * Backlogs of every size: in the journal before a dead destination, in a spool before a dead proxy. Everything is counted to the end; at
  * full length what it takes is measured, and its ratios are judged: private memory (RssAnon) after full collections at the largest backlog
  * and at ten thousand events, in one life that has worked before (a fresh one has not touched all of its heap); the start with that backlog;
- * draining beside filling; the disk after; and what the destination is told to have waited.
+ * draining; the disk after; and what the destination is told to have waited.
+ * A spool is to drain as fast as it fills. A journal fills as fast as the machine can make events durable, on all of its cores, which no
+ * destination on the same machine takes: it is to drain no slower than it delivers while events come and nothing is behind.
  * Dedup is off: its windows hold what came in the last seconds, up to a limit of their own, whatever the backlog.
  *
  * The long form writes some 12 GB and takes half an hour on two cores.
@@ -92,8 +94,7 @@ async function inJournal(plan: Plan): Promise<FaultRow> {
     const emptyMs = await startMs(site, plan);
     await site.ops.open();
     const source = await site.source('agent');
-    await source.ask({ do: 'fill', count: plan.warmUp }, LIMIT_MS);
-    await site.delivered(plan.warmUp);
+    const live = perSecond(plan.warmUp, await deliver(site, source, plan.warmUp));
     await site.ops.leave();
     const memory: number[] = [];
     let fillMs = 0;
@@ -105,6 +106,7 @@ async function inJournal(plan: Plan): Promise<FaultRow> {
     const size = plan.sizes.at(-1)!;
     const filled = perSecond(size - (plan.sizes.at(-2) ?? 0), fillMs);
     figures.atMost('memory, the largest / the smallest', memory.at(-1)! / memory[0]!, MEMORY_RATIO_MAX);
+    measured['delivered as it came, events/s'] = live;
     measured['filled, events/s'] = filled;
     const bytes = await site.journalBytes();
     measured['on disk, MiB'] = mib(bytes);
@@ -116,7 +118,8 @@ async function inJournal(plan: Plan): Promise<FaultRow> {
     measured['memory while it drains, at most, MiB'] = mib(drained.peakKiB * 1024);
     const rate = perSecond(size, drained.ms);
     measured['drained, events/s'] = rate;
-    figures.atLeast('drained / filled', rate / filled, 1);
+    measured['drained / filled'] = round(rate / filled);
+    figures.atLeast('drained / delivered as it came', rate / live, 1);
     const left = await givenBack(() => site.journalBytes(), bytes);
     figures.atMost('on disk after it, MiB', mib(left), Math.max(LEFT_BYTES_MIN, bytes * LEFT_RATIO_MAX) / 1024 ** 2);
     const { recorded } = await source.ask({ do: 'status' });
@@ -284,6 +287,14 @@ function largeEvent(n: number, bytes: number): Buffer {
   writer.text(5, `event ${n}`);
   writer.bytes(99, Buffer.alloc(bytes - writer.length - 5)); // a field of a later version, with a tag of two bytes and a length of three
   return Buffer.from(writer.view());
+}
+
+/** Records events that are delivered as they come; resolves with the ms until the last is there. */
+async function deliver(site: LoadSite, source: LoadSource, events: number): Promise<number> {
+  const started = performance.now();
+  await source.ask({ do: 'fill', count: events }, LIMIT_MS);
+  await site.delivered(events);
+  return performance.now() - started;
 }
 
 /** Fills up to `total`, all of it in the journal; resolves with the ms. */

@@ -105,19 +105,18 @@ async function runOn(started: number): Promise<void> {
   answer(started);
 }
 
+/** Read as its reply is taken, as a rule: one turn of the event loop takes many, and those behind it say nothing of what went before it. */
 async function settleUrgent(): Promise<number> {
   const before = recorder!.status().lanes.normal.settled;
-  record('critical');
+  const recording = recorder!.record(...nextEvent('critical'));
   const { recorded } = recorder!.status().lanes.urgent;
-  for (;;) {
-    const { urgent, normal } = recorder!.status().lanes;
-    if (urgent.settled >= recorded) return normal.settled - before;
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+  await recording; // on a busy machine in the spool first
+  while (recorder!.status().lanes.urgent.settled < recorded) await new Promise((resolve) => setImmediate(resolve));
+  return recorder!.status().lanes.normal.settled - before;
 }
 
 /** About 300 bytes on disk and on the wire; all different. */
-function record(severity: Severity): void {
+function nextEvent(severity: Severity): Parameters<Recorder['event']> {
   n++;
   const message = `link eth${n % 48} of switch leaf-${n % 7} went down, carrier lost for the ${n}th time since boot; neighbours will be told`;
   const object = { kind: 'Port', name: `eth${n % 48}`, namespace: 'fabric' };
@@ -125,7 +124,12 @@ function record(severity: Severity): void {
     object,
     attributes: { port: n % 48, speed: 100_000, carrierChanges: n, neighbour: 'spine-2.fabric.plant-7.example', reason: 'loss of signal' },
   };
-  recorder?.event('load.LinkDown', severity, message, details);
+  return ['load.LinkDown', severity, message, details];
+}
+
+function record(severity: Severity): void {
+  const event = nextEvent(severity);
+  recorder?.event(...event);
 }
 
 async function pace({ perSecond, seconds }: { perSecond: number; seconds: number }): Promise<LoopDelay> {
