@@ -1,16 +1,19 @@
 /**
- * What a store is known to have held: the file `heads` beside the database, `{ id, at, heads }` as JSON, written after commits that are
+ * What a store is known to have held: the file `heads` beside the database, `{ id, at, heads, crc32 }` as JSON, written after commits that are
  * durable, once a second at most, and at the end. LevelDB takes a log that was cut short for one that ends there: nothing inside the database
  * can tell. The file is not synced; one that is behind, or cannot be read, says less and nothing wrong.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import type { Clock } from '../core/clock.ts';
 import type { CutShort, Journal } from '../core/journal.ts';
 import { LANES, perLane, type PerLane } from '../core/lane.ts';
 
+/** Its name in the directory of a store. */
+export const HEADS_FILE = 'heads';
 const WRITE_MS = 1000;
-/** An id and three numbers, with room to spare. */
+/** An id and four numbers, with room to spare. */
 const FILE_BYTES = 256;
 
 interface Heads {
@@ -35,7 +38,7 @@ export class HeadWitness {
 
   /** Reads what the last opening of the directory's journal left. */
   static async open(directory: string, clock: Clock): Promise<HeadWitness> {
-    const path = join(directory, 'heads');
+    const path = join(directory, HEADS_FILE);
     const text = await readFile(path, 'utf8').catch(() => '');
     return new HeadWitness(path, clock, parse(text));
   }
@@ -69,7 +72,8 @@ export class HeadWitness {
     const { id } = journal;
     const before = this.#found?.id === id ? this.#found.heads : undefined; // as long as nobody has put it right
     const heads = perLane((lane) => Math.max(journal.head(lane), before?.[lane] ?? 1));
-    const text = JSON.stringify({ id, at: this.#clock.now(), heads });
+    const found = { id, at: this.#clock.now(), heads };
+    const text = JSON.stringify({ ...found, crc32: checksum(found) });
     // Over what is there, always as long: it takes no room of a disk that is full. What that tears is not read.
     const write = async (flag: 'r+' | 'w'): Promise<void> => writeFile(this.#path, text.padEnd(FILE_BYTES), { flag, mode: 0o600 });
     await write('r+')
@@ -80,10 +84,14 @@ export class HeadWitness {
 
 function parse(text: string): Heads | undefined {
   try {
-    const { id, at, heads } = JSON.parse(text) as Heads;
+    const { id, at, heads, crc32: sum } = JSON.parse(text) as Heads & { readonly crc32: number };
     const isWhole = typeof id === 'string' && Number.isFinite(at) && LANES.every((lane) => Number.isSafeInteger(heads[lane]));
-    return isWhole ? { id, at, heads } : undefined;
+    return isWhole && sum === checksum({ id, at, heads }) ? { id, at, heads } : undefined;
   } catch {
     return undefined;
   }
+}
+
+function checksum({ id, at, heads }: Heads): number {
+  return crc32(JSON.stringify([id, at, ...LANES.map((lane) => heads[lane])]));
 }

@@ -1,7 +1,7 @@
 /** Takes over what an earlier life left: its rows, its entries and its exit file, put together again as far as they check. */
 import type { LostRange } from '../core/batch.ts';
 import { FondacoError, isFondacoError } from '../core/errors.ts';
-import type { Journal } from '../core/journal.ts';
+import type { CutShort, Journal } from '../core/journal.ts';
 import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
 import { uuidBytes, uuidV7Bytes } from '../core/uuid.ts';
 import { readExitFile, setAsideExitFile, type ExitLane } from './exit-file.ts';
@@ -66,9 +66,10 @@ function damageOf({ id, stores }: Life, found: readonly string[]): SpoolDamage {
 /** The series of a life, from its open journal and its exit file. */
 export async function restoreAll(directory: string, journal: Journal, parts: LifeParts): Promise<PerLane<SeriesStore>> {
   const exit = readExit(directory, parts);
+  if (journal.cut?.isGone) parts.onProblem(missing(directory, journal.cut, 'another one, which is empty'));
   return {
-    urgent: await restore('urgent', journal, exit?.urgent, parts),
-    normal: await restore('normal', journal, exit?.normal, parts),
+    urgent: await restore('urgent', { directory, journal, exit: exit?.urgent }, parts),
+    normal: await restore('normal', { directory, journal, exit: exit?.normal }, parts),
   };
 }
 
@@ -83,21 +84,49 @@ function readExit(directory: string, { clock, onProblem }: LifeParts): PerLane<E
   }
 }
 
+/** What there is of a series. */
+interface Left {
+  readonly directory: string;
+  readonly journal: Journal;
+  readonly exit: ExitLane | undefined;
+}
+
 /** Puts a series together again: its row, its entries, and by seq what the exit file holds beyond them. */
-async function restore(lane: Lane, journal: Journal, exit: ExitLane | undefined, parts: LifeParts): Promise<SeriesStore> {
-  const row = await spooledRow(lane, journal, exit);
+async function restore(lane: Lane, { directory, journal, exit }: Left, parts: LifeParts): Promise<SeriesStore> {
+  const { row, counted } = withLostEnd(await spooledRow(lane, journal, exit), lane, { directory, journal, onProblem: parts.onProblem });
   const rows = [row, exit?.row].filter((found) => found !== undefined);
   const newest = rows.reduce<SeriesRow | undefined>((best, found) => (best && best.settled >= found.settled ? best : found), undefined);
   const series = (newest && uuidBytes(newest.series)) ?? uuidV7Bytes(parts.clock.now());
   const start = { series, lane, settled: newest?.settled ?? 0, settledBy: newest?.settledBy ?? '' };
   const store = new SeriesStore(start, parts.clock, parts.events);
   for (const range of rows.flatMap((found): readonly LostRange[] => found.lost)) store.lost.add(range, range.cause);
-  store.spool = new SpoolLane(journal, lane, row?.last ?? 0);
+  store.spool = new SpoolLane(journal, lane, { last: row?.last ?? 0, counted });
   const now = parts.clock.monotonic();
   for (const run of exit?.runs ?? []) store.memory.load(run.frames, run.first, now);
   store.last = Math.max(start.settled, ...rows.map((found) => found.last));
   store.memory.forget(store.durable);
   return store;
+}
+
+/**
+ * A spool whose end is lost: as many seqs as it is known to have had positions are behind its last, at least, for those that were settled or
+ * dropped before they were spilled took none. They are not there when they are read, and declared lost. Without a row nobody knows whose they were.
+ */
+function withLostEnd(
+  row: SeriesRow | undefined,
+  lane: Lane,
+  { directory, journal, onProblem }: Pick<Left, 'directory' | 'journal'> & Pick<LifeParts, 'onProblem'>,
+): { readonly row: SeriesRow | undefined; readonly counted: number | undefined } {
+  const { cut } = journal;
+  const heads = cut && !cut.isGone ? cut.heads[lane] : 0;
+  const lost = heads - Math.max(journal.head(lane), row?.counted ?? 0);
+  if (!cut || lost <= 0) return { row, counted: row?.counted };
+  onProblem(missing(directory, cut, `an end without ${lost} ${lane} events`));
+  return { row: row && { ...row, last: row.last + lost }, counted: heads };
+}
+
+function missing(directory: string, { at }: CutShort, got: string): FondacoError {
+  return new FondacoError('CORRUPT', `the spool ${directory} must hold what it held at ${new Date(at).toISOString()}, got ${got}`);
 }
 
 /** What the spool's row says; where it is damaged or gone, what the exit file and the entries say. Entries may be newer than a row that an older copy gave. */

@@ -25,7 +25,7 @@ export async function openLife(life: Life, parts: LifeParts): Promise<void> {
   const journal = await openOrSetAside(life.directory, parts);
   for (const lane of LANES) {
     const store = life.stores[lane];
-    store.spool = new SpoolLane(journal, lane, store.spool?.last ?? 0);
+    store.spool = new SpoolLane(journal, lane, store.spool);
     store.unpark();
   }
   await attach(life, journal, parts);

@@ -29,7 +29,8 @@ export async function repairLife(place: LifePlace): Promise<LifeRepair> {
     node: '',
     component: place.component,
     clock,
-    openJournal: (directory) => LevelJournal.open(directory, { clock, stamp: { site: '' }, holder: HOLDER, recentBytes: 0 }),
+    openJournal: (directory) =>
+      LevelJournal.open(directory, { clock, stamp: { site: '' }, holder: HOLDER, recentBytes: 0, isWitnessed: true }),
     onProblem: ({ text }) => done.push(text),
     onCommit: () => undefined,
     onDamage: () => undefined,

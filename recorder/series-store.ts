@@ -259,7 +259,15 @@ export class SeriesStore implements OutgoingSeries {
   /** The row that goes with a commit in which everything up to `last` is spooled. */
   row(last = this.spool?.last ?? 0): SeriesRow {
     const { settled, settledBy } = this.window;
-    return { series: this.id, settled, settledBy, last: Math.max(last, settled), lost: this.lost.ranges };
+    const counted = this.spool?.counted;
+    return {
+      series: this.id,
+      settled,
+      settledBy,
+      last: Math.max(last, settled),
+      lost: this.lost.ranges,
+      ...(counted !== undefined && { counted }),
+    };
   }
 }
 

@@ -20,6 +20,7 @@ export function openLevelJournal(clock: Clock, { component }: RecorderSettings):
       writeBufferBytes: SPOOL_BUFFER_BYTES,
       reserveBytes: SPOOL_RESERVE_BYTES,
       recentBytes: 0,
+      isWitnessed: true,
     });
   };
 }

@@ -2,7 +2,8 @@
  * A series' events on disk: entries in the journal of its life's directory, and how their positions and seqs belong together.
  *
  * Rows of a spool: `life` { version, node, component }, `series/urgent` and `series/normal` { series, settled, settledBy, last, lost }.
- * `last` is the highest seq spooled, so a lost tail is seen. The row may be behind what was settled: a proxy skips what it knows.
+ * `last` is the highest seq spooled, so a lost tail is seen. The row may be behind what was settled: a proxy skips what it knows. `counted`:
+ * where the end of the spool was lost, the positions that it is known to have had and that `last` counts.
  */
 import type { LostRange, SeqRange } from '../core/batch.ts';
 import type { Draft, Journal, Stretch } from '../core/journal.ts';
@@ -19,6 +20,7 @@ export interface SeriesRow {
   readonly settledBy: string;
   readonly last: number;
   readonly lost: readonly LostRange[];
+  readonly counted?: number;
 }
 
 /** The row that says whose life it was. */
@@ -56,6 +58,8 @@ export function extend(segments: Segment[], { seq, position, count, bytes }: Seg
 export class SpoolLane {
   readonly #journal: Journal;
   readonly lane: Lane;
+  /** See SeriesRow. */
+  readonly counted: number | undefined;
   #segments: Segment[] = [];
   /** From here on the positions' seqs are not known yet: an older life's, until they are read. */
   #unread: number;
@@ -64,12 +68,13 @@ export class SpoolLane {
   #over: Stretch | undefined;
   #reopenings = 0;
 
-  /** `last`: the highest seq that the journal holds, 0 for none. */
-  constructor(journal: Journal, lane: Lane, last: number) {
+  /** `row`: the highest seq that the journal holds, if any. */
+  constructor(journal: Journal, lane: Lane, row?: { readonly last: number; readonly counted?: number | undefined }) {
     this.#journal = journal;
     this.lane = lane;
+    this.counted = row?.counted;
     this.#unread = journal.tail(lane);
-    this.#last = last;
+    this.#last = row?.last ?? 0;
     let store = journal.id;
     journal.onReopen(async () => {
       // Somebody removed the store, or it had to be rebuilt: positions begin anew, and what we knew of them is worth nothing.

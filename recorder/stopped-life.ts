@@ -3,7 +3,7 @@
  * whose files are links to the life's: LevelDB never writes into a file that was there. A life whose owner is alive is left alone.
  */
 import { rmSync } from 'node:fs';
-import { readdir, rm, stat } from 'node:fs/promises';
+import { copyFile, readdir, rm, stat } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import type { SeqRange } from '../core/batch.ts';
@@ -14,6 +14,7 @@ import { LANES, type Lane, type PerLane } from '../core/lane.ts';
 import { ProtobufReader } from '../core/protobuf.ts';
 import { LevelJournal } from '../journal/level-journal.ts';
 import { lockDirectory } from '../journal/directory-lock.ts';
+import { HEADS_FILE } from '../journal/head-witness.ts';
 import { linkStore } from '../journal/link-store.ts';
 import { restoreAll } from './adoption.ts';
 import { EXIT_FILE } from './exit-file.ts';
@@ -86,6 +87,7 @@ export class StoppedLife {
       const lock = await lockDirectory(place.directory, HOLDER);
       try {
         await linkStore(place.directory, join(view, place.life), [EXIT_FILE]);
+        await copyFile(join(place.directory, HEADS_FILE), join(view, place.life, HEADS_FILE)).catch(() => undefined); // it is written to
       } finally {
         await lock.release();
       }
@@ -165,6 +167,7 @@ export class StoppedLife {
           holder: HOLDER,
           writeBufferBytes: WRITE_BUFFER_BYTES,
           recentBytes: 0,
+          isWitnessed: true,
           onProblem: ({ text }) => note(text),
         }),
       onProblem: ({ text }) => note(text.replace(/; it is set aside as .*/, '')),

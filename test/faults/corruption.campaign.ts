@@ -27,8 +27,8 @@ const PLANS: readonly Plan[] = [
     victim: 'journal',
     name: "a proxy's store",
     bytesMin: 230 * KIB,
-    stride: { short: 7001, long: 151 },
-    multiples: { short: 6, long: 800 },
+    stride: { short: 15_013, long: 151 },
+    multiples: { short: 4, long: 800 },
   },
   {
     victim: 'tables',

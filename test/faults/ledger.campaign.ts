@@ -6,7 +6,7 @@ import { steps, type Step } from './books/steps.ts';
 import type { Campaign } from './campaign.ts';
 import { playSchedules, type RunCost } from './random-schedules.ts';
 
-const RUNS = { short: 200, long: 10_000 };
+const RUNS = { short: 100, long: 10_000 };
 
 const limits: fc.Arbitrary<Limits> = fc.record({
   budgetBytes: fc.constantFrom(1e9, 1e9, 6000),

@@ -21,7 +21,7 @@ interface Plan {
 }
 
 const PLANS: Record<CampaignOrder['form'], Plan> = {
-  short: { recorders: 4, seconds: 2, rounds: 1, paceSeconds: 1, isJudged: false },
+  short: { recorders: 3, seconds: 1, rounds: 1, paceSeconds: 1, isJudged: false },
   long: { recorders: 20, seconds: 30, rounds: 5, paceSeconds: 5, isJudged: true },
 };
 

@@ -353,6 +353,20 @@ export const GUARDS: readonly Guard[] = [
     test: 'test/faults/simulation.test.ts',
   },
   {
+    guard: 'the end of a spool that is gone is counted',
+    file: 'recorder/adoption.ts',
+    from: 'last: row.last + lost',
+    to: 'last: row.last',
+    test: 'test/recorder/cut-spool.test.ts',
+  },
+  {
+    guard: 'the end of a spool that is gone is counted once',
+    file: 'recorder/adoption.ts',
+    from: 'Math.max(journal.head(lane), row?.counted ?? 0)',
+    to: 'journal.head(lane)',
+    test: 'test/recorder/cut-spool.test.ts',
+  },
+  {
     guard: 'a damaged spool is told',
     file: 'recorder/adoption.ts',
     from: 'if (found.length > 0) adoption.onDamage(damageOf(life, found));',

@@ -42,13 +42,16 @@ export function reachOf({ at, kind }: Damage, size: number): [number, number] {
   return [at, Math.min(size, at + (kind === 'sector' ? SECTOR_BYTES : 1))];
 }
 
+/** What is written in place, unlike LevelDB's files. */
+const SMALL_BYTES = 1024;
+
 /** A copy of the store with these damages: what is whole is linked, for LevelDB never writes into a file that was there. */
 export function damagedCopy({ directory, files }: StoreFiles, to: string, damages: readonly Damage[]): void {
   rmSync(to, { recursive: true, force: true });
   for (const folder of new Set(['.', ...files.map(({ path }) => dirname(path))])) mkdirSync(join(to, folder), { recursive: true });
   for (const { path, bytes } of files) {
     const own = damages.filter(({ file }) => file === path);
-    if (own.length === 0) linkSync(join(directory, path), join(to, path));
+    if (own.length === 0 && bytes.length > SMALL_BYTES) linkSync(join(directory, path), join(to, path));
     else writeFileSync(join(to, path), own.reduce(damaged, bytes));
   }
 }

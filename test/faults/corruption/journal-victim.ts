@@ -59,6 +59,7 @@ class Site implements AsyncDisposable {
       stamp: { site: 's' },
       writeBufferBytes: WRITE_BUFFER_BYTES,
       recentBytes: 0,
+      isWitnessed: true,
     });
     const dedup = { intervalMs: 24 * 3_600_000, windowsMax: 1000 };
     site.dispatcher = await Dispatcher.open(site.journal, { clock, random: Math.random, dedup, urgent: 'critical', node: 'host' });

@@ -6,6 +6,7 @@ import { LANES, type Lane } from '../../../core/lane.ts';
 import { systemClock } from '../../../core/clock.ts';
 import { decodeEvent } from '../../../core/event-codec.ts';
 import { ProtobufReader } from '../../../core/protobuf.ts';
+import { HEADS_FILE } from '../../../journal/head-witness.ts';
 import { LevelJournal } from '../../../journal/level-journal.ts';
 import { adoptLife, type AdoptionParts, type SpoolDamage } from '../../../recorder/adoption.ts';
 import { Recorder } from '../../../recorder/index.ts';
@@ -114,7 +115,13 @@ export class SpoolVictim implements Victim {
       component: 'cmd',
       clock: systemClock(),
       openJournal: (directory) =>
-        LevelJournal.open(directory, { clock: systemClock(), stamp: { site: '' }, writeBufferBytes: WRITE_BUFFER_BYTES, recentBytes: 0 }),
+        LevelJournal.open(directory, {
+          clock: systemClock(),
+          stamp: { site: '' },
+          writeBufferBytes: WRITE_BUFFER_BYTES,
+          recentBytes: 0,
+          isWitnessed: true,
+        }),
       onProblem: (problem) => problems.push(problem),
       onCommit: () => undefined,
       onDamage: (found) => (damage = found),
@@ -209,7 +216,8 @@ function discrepancyOf({ stores }: Life, lane: Lane): number {
   return Math.abs(last - window.settled) + spooled + queued + (counts.rejected > 0 ? 1 : 0);
 }
 
-/** A log that ends early looks like one that was never longer. */
+/** A log that ends early looks like one that was never longer, unless the file beside it says what it held. */
 function isBeyondCut(damages: readonly Damage[]): boolean {
-  return damages.some(({ file, kind }) => kind === 'cut' && roleOf(file) === 'log');
+  const isCut = damages.some(({ file, kind }) => kind === 'cut' && roleOf(file) === 'log');
+  return isCut && damages.some(({ file }) => file === HEADS_FILE);
 }
