@@ -38,7 +38,9 @@ export default defineConfig(
     rules: { 'no-console': 'off' },
   },
   {
-    files: ['core/**', 'journal/**', 'dispatcher/**', 'recorder/**', 'writers/**', 'proxy/**'].map((folder) => `${folder}/*.ts`),
+    files: ['core/**', 'journal/**', 'dispatcher/**', 'recorder/**', 'writers/**', 'testing/**', 'proxy/**'].map(
+      (folder) => `${folder}/*.ts`,
+    ),
     ignores: ['core/clock.ts'],
     rules: {
       'no-restricted-properties': [

@@ -42,7 +42,7 @@ function stageRecorder() {
     types,
     exports: {
       '.': exports['./recorder'],
-      './testing': exports['./testing'],
+      './testing': { types: './dist/recorder/testing.d.ts', default: './dist/recorder/testing.js' }, // without the contract of writers
       './proto/*': exports['./proto/*'],
       './package.json': './package.json',
     },

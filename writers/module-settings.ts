@@ -47,8 +47,13 @@ export async function loadWriter(
 ): Promise<{ readonly definition: WriterDefinition; readonly value: unknown }> {
   const loaded = await loadModule(settings.module, directory);
   if ('problem' in loaded) throw new FondacoError('CONFIG', `module ${loaded.problem}`);
-  const checked = checkSettings(loaded.definition, settings.settings);
-  if (!('problems' in checked)) return { definition: loaded.definition, value: checked.value };
+  return { definition: loaded.definition, value: settingsOf(loaded.definition, settings.settings) };
+}
+
+/** Settings as the schema of a definition makes them. Throws CONFIG with the first problem. */
+export function settingsOf(definition: WriterDefinition, given: unknown): unknown {
+  const checked = checkSettings(definition, given);
+  if (!('problems' in checked)) return checked.value;
   const [{ key, message } = { key: [], message: '' }] = checked.problems;
   throw new FondacoError('CONFIG', `${key.join('.')} ${message}`);
 }

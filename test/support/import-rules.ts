@@ -13,6 +13,8 @@ export const ALLOWED_FOLDERS: Readonly<Record<string, readonly string[]>> = {
   dispatcher: ['core'],
   writers: ['core', 'proto'],
   recorder: ['core', 'proto', 'journal'],
+  // What users test with: of both packages.
+  testing: ['core', 'recorder', 'writers'],
   proxy: ['core', 'proto', 'journal', 'dispatcher', 'writers'],
   cli: ['core', 'proto', 'journal', 'dispatcher', 'writers', 'recorder', 'proxy'],
   demo: ['core', 'proto', 'journal', 'dispatcher', 'writers', 'recorder', 'proxy', 'cli'],

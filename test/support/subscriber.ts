@@ -21,6 +21,8 @@ export interface Reply {
   readonly body?: string | Buffer;
   /** How long it takes to answer, ms. */
   readonly delayMs?: number;
+  /** It does not arrive: the connection breaks. */
+  readonly isLost?: true;
 }
 
 /** A real HTTP server that a test scripts. It keeps every request; `answer` decides on each, 200 unless told. */
@@ -57,7 +59,8 @@ export class Subscriber {
         else if (answer !== 'hang') {
           seen.status = answer.status;
           const reply = (): void => void response.writeHead(answer.status, answer.headers).end(answer.body ?? '');
-          if (answer.delayMs === undefined) reply();
+          if (answer.isLost) request.socket.destroy();
+          else if (answer.delayMs === undefined) reply();
           else setTimeout(reply, answer.delayMs);
         }
         for (const wake of this.#waiting) wake();

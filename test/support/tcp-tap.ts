@@ -12,6 +12,8 @@ export class TcpTap {
   cutRequest: ((bytes: Buffer) => number | undefined) | undefined;
   /** The same of what the server answers. */
   cutAnswer: ((bytes: Buffer) => number | undefined) | undefined;
+  /** How long each answer is held back, ms. */
+  answerDelayMs = 0;
   /** Nothing goes on in either direction, and nothing is said. */
   isHanging = false;
   readonly #server: Server;
@@ -58,7 +60,11 @@ export class TcpTap {
       this.sentBytes += bytes.length;
       this.#pass(bytes, server, client, this.cutRequest?.(bytes));
     });
-    server.on('data', (bytes: Buffer) => this.#pass(bytes, client, client, this.cutAnswer?.(bytes)));
+    server.on('data', (bytes: Buffer) => {
+      const pass = (): void => this.#pass(bytes, client, client, this.cutAnswer?.(bytes));
+      if (this.answerDelayMs === 0) pass();
+      else setTimeout(pass, this.answerDelayMs);
+    });
     for (const [from, to] of [
       [client, server],
       [server, client],

@@ -32,6 +32,8 @@ export class UpperProxy {
   isHanging = false;
   /** Asked before a batch is taken; what it gives is the answer. */
   answer: (batch: Batch) => Partial<BatchReply> | undefined = () => undefined;
+  /** Called when a batch is stored, before it is answered. */
+  onTaken: (() => void) | undefined;
   #address!: ListenAddress;
   readonly #stop = new AbortController();
   readonly #seen = perLane(() => 1);
@@ -95,6 +97,7 @@ export class UpperProxy {
     const reply = given ? { ...empty, ...given } : await this.dispatcher.accept(batch);
     this.asked.push({ batch, reply });
     await this.read();
+    this.onTaken?.();
     return reply;
   }
 

@@ -11,6 +11,7 @@ class Screen extends Writable {
   readonly writes: Buffer[] = [];
   isTTY: boolean;
   isHanging = false;
+  isSlow = false;
   failure: Error | undefined;
 
   constructor(isTTY = false) {
@@ -25,7 +26,8 @@ class Screen extends Writable {
       return;
     }
     this.writes.push(chunk);
-    setImmediate(done);
+    if (this.isSlow) setTimeout(done, 20);
+    else setImmediate(done);
   }
 
   get text(): string {
@@ -38,24 +40,13 @@ const open = async (stream: Terminal, format: 'auto' | 'text' | 'json' = 'auto',
 const never = new AbortController().signal;
 
 writerContract('console off a terminal', {
-  open: async () => {
-    const screen = new Screen();
-    return {
-      writer: await open(screen),
-      payloads: () => screen.writes,
-      received: () =>
-        screen.text
-          .split('\n')
-          .filter((line) => line !== '')
-          .map(fromNative),
-      hang: () => {
-        screen.isHanging = true;
-      },
-      close: async () => {
-        screen.destroy();
-      },
-    };
-  },
+  open: () => new Screen(),
+  openWriter: async (screen) => open(screen),
+  payloads: ({ writes }) => writes,
+  received: ({ text }) => text.split('\n').slice(0, -1).map(fromNative),
+  hang: (screen) => (screen.isHanging = true),
+  slow: (screen) => (screen.isSlow = true),
+  close: (screen) => void screen.destroy(),
 });
 
 describe('console writer', () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { assert } from 'chai';
 import type { z } from 'zod';
 import { systemClock } from '../../core/clock.ts';
-import type { Delivery, Writer } from '../../core/writer.ts';
+import type { Delivery } from '../../core/writer.ts';
 import { fileProbe, fileSettings, ownFile } from '../../writers/file-settings.ts';
 import { FileWriter } from '../../writers/file.ts';
 import { failure, writerContract } from '../contract/writer-contract.ts';
@@ -26,7 +26,7 @@ function batch(from: number, to: number, lane: 'urgent' | 'normal' = 'normal'): 
 }
 
 /** Every thread that file operations have is kept waiting, as by a disk that hangs. */
-async function hangDisk(folder: string): Promise<() => Promise<void>> {
+function hangDisk(folder: string): () => Promise<void> {
   const pipe = join(folder, 'pipe');
   execFileSync('mkfifo', [pipe]);
   const waiting: Promise<FileHandle>[] = [];
@@ -38,39 +38,47 @@ async function hangDisk(folder: string): Promise<() => Promise<void>> {
   };
 }
 
+class Folder {
+  readonly path: string;
+  readonly remove: () => Promise<void>;
+  goOn: (() => Promise<void>) | undefined;
+
+  static async open(): Promise<Folder> {
+    return new Folder(await tempDirectory());
+  }
+
+  private constructor({ path, remove }: { path: string; remove: () => Promise<void> }) {
+    this.path = path;
+    this.remove = remove;
+  }
+
+  get file(): string {
+    return join(this.path, 'events.ndjson');
+  }
+
+  get lines(): string[] {
+    return existsSync(this.file) ? readFileSync(this.file, 'utf8').split('\n').slice(0, -1) : [];
+  }
+
+  async close(): Promise<void> {
+    await this.goOn?.();
+    await this.remove();
+  }
+}
+
 writerContract('file', {
-  open: async () => {
-    const { path: folder, remove } = await tempDirectory();
-    const path = join(folder, 'events.ndjson');
-    const file = await FileWriter.open(fileSettings.parse({ path }), { clock, directory: '/' });
-    const text = (): string => (existsSync(path) ? readFileSync(path, 'utf8') : '');
-    const payloads: Buffer[] = [];
-    let goOn: (() => Promise<void>) | undefined;
-    let hung: Promise<void> | undefined;
-    const writer: Writer = {
-      write: async (delivered, signal) => {
-        const before = text().length;
-        await file.write(delivered, signal);
-        payloads.push(Buffer.from(text().slice(before)));
-      },
-      close: async () => file.close(),
-    };
-    return {
-      writer,
-      payloads: () => payloads,
-      received: () => text().split('\n').slice(0, -1).map(fromNative),
-      hang: () => {
-        hung = hangDisk(folder).then((end) => {
-          goOn = end;
-        });
-      },
-      close: async () => {
-        await hung;
-        await goOn?.();
-        await remove();
-      },
-    };
+  open: async () => Folder.open(),
+  openWriter: async ({ file: path }) => FileWriter.open(fileSettings.parse({ path }), { clock, directory: '/' }),
+  payloads: ({ lines }) => lines,
+  received: ({ lines }) => lines.map(fromNative),
+  hang: async (folder) => {
+    folder.goOn = hangDisk(folder.path);
   },
+  recover: async (folder) => {
+    await folder.goOn?.();
+    folder.goOn = undefined;
+  },
+  close: async (folder) => folder.close(),
 });
 
 describe('file writer', () => {

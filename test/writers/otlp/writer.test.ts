@@ -1,9 +1,7 @@
 import { assert } from 'chai';
-import { gunzipSync } from 'node:zlib';
 import type { z } from 'zod';
 import type { ErrorCode } from '../../../core/errors.ts';
 import { systemClock, type Clock } from '../../../core/clock.ts';
-import type { Writer } from '../../../core/writer.ts';
 import { exportRequest } from '../../../writers/otlp/log-record.ts';
 import { decodePartialSuccess, encodeRequest, parsePartialSuccess } from '../../../writers/otlp/protobuf.ts';
 import { httpOf, otlpProblems, otlpSettings } from '../../../writers/otlp/settings.ts';
@@ -11,6 +9,7 @@ import { OtlpWriter } from '../../../writers/otlp/writer.ts';
 import { failure, writerContract } from '../../contract/writer-contract.ts';
 import { deliveries, eventOf, largeLine, nastyLines, plainLines } from '../../support/deliveries.ts';
 import { decodeRequest, parseRequest, partialSuccess, receivedOf, type Request } from '../../support/from-otlp.ts';
+import { httpHooks, plainBody } from '../../support/http-destination.ts';
 import { freePort } from '../../support/http-scene.ts';
 import { Subscriber, type Answer, type SeenRequest } from '../../support/subscriber.ts';
 
@@ -24,39 +23,16 @@ async function open(settings: Settings): Promise<OtlpWriter> {
   return OtlpWriter.open(otlpSettings.parse(settings), { clock, directory: '/' });
 }
 
-function plain({ headers, body }: SeenRequest): Buffer {
-  return headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body;
-}
-
 function requestOf(seen: SeenRequest): Request {
-  return seen.headers['content-type'] === 'application/json' ? parseRequest(plain(seen).toString()) : decodeRequest(plain(seen));
+  return seen.headers['content-type'] === 'application/json' ? parseRequest(plainBody(seen).toString()) : decodeRequest(plainBody(seen));
 }
 
 for (const encoding of ['protobuf', 'json'] as const) {
   writerContract(`otlp, ${encoding}`, {
-    open: async () => {
-      const collector = await Subscriber.open();
-      const otlp = await open({ url: collector.url, encoding });
-      const taken = (): SeenRequest[] => collector.requests.filter(({ status }) => status === 200);
-      const payloads: Buffer[] = [];
-      const writer: Writer = {
-        write: async (each, signal) => {
-          const before = taken().length;
-          await otlp.write(each, signal);
-          payloads.push(Buffer.concat(taken().slice(before).map(plain)));
-        },
-        close: async () => otlp.close(),
-      };
-      return {
-        writer,
-        payloads: () => payloads,
-        received: () => taken().flatMap((seen) => receivedOf(requestOf(seen))),
-        hang: () => {
-          collector.answer = () => 'hang';
-        },
-        close: async () => collector.close(),
-      };
-    },
+    ...httpHooks,
+    openWriter: async ({ url }) => open({ url, encoding }),
+    received: ({ taken }) => taken.flatMap((seen) => receivedOf(requestOf(seen))),
+    payloads: ({ taken }) => taken.map(({ body }) => body),
     openUnreachable: async () => open({ url: `http://127.0.0.1:${await freePort()}`, encoding }),
   });
 }

@@ -1,16 +1,18 @@
 import { assert } from 'chai';
-import type { Delivery, Writer } from '../../../core/writer.ts';
+import type { Delivery } from '../../../core/writer.ts';
 import { redisSettings } from '../../../writers/redis/settings.ts';
 import { RedisWriter } from '../../../writers/redis/writer.ts';
 import { failure, writerContract } from '../../contract/writer-contract.ts';
 import { deliveries, eventOf, plainLines } from '../../support/deliveries.ts';
 import { BIRTH, idOf, NORMAL, numbered, numbersOf, openRedis, range, receivedOf, SITE, URGENT } from '../../support/redis-kit.ts';
 import { missingRedis, RedisServer, type StreamEntry } from '../../support/redis-server.ts';
+import { tapHooks, type Tapped } from '../../support/tap-hooks.ts';
 import { TcpTap } from '../../support/tcp-tap.ts';
 import { tempDirectory } from '../../support/temp-directory.ts';
 import { until } from '../../support/until.ts';
 
 const never = new AbortController().signal;
+const EVENT = '$5\r\nevent\r\n';
 const OTHER_SERIES = '0199e0c4-7b1e-7000-8000-0000000000aa';
 
 const missing = missingRedis();
@@ -31,29 +33,15 @@ const missing = missingRedis();
   });
 
   writerContract('redis', {
+    ...tapHooks<Tapped>((sent) => sent.includes(EVENT)),
+    resend: 'once',
     open: async () => {
       await server.redis.flushall();
-      const tap = await TcpTap.open(server.port);
-      const redis = await openRedis({ address: tap.address });
-      const payloads: Buffer[] = [];
-      let received: ReturnType<typeof receivedOf>[] = [];
-      const writer: Writer = {
-        write: async (batch, signal) => {
-          const before = tap.sent.length;
-          await redis.write(batch, signal);
-          payloads.push(valuesOf(Buffer.concat(tap.sent.slice(before))));
-          received = [...(await server.entries(NORMAL)), ...(await server.entries(URGENT))].map(receivedOf);
-        },
-        close: async () => redis.close(),
-      };
-      return {
-        writer,
-        payloads: () => payloads,
-        received: () => received,
-        hang: () => void (tap.isHanging = true),
-        close: async () => tap.close(),
-      };
+      return { tap: await TcpTap.open(server.port) };
     },
+    openWriter: async ({ tap }) => openRedis({ address: tap.address }),
+    payloads: ({ tap }) => entriesIn(Buffer.concat(tap.sent)),
+    received: async () => [...(await server.entries(NORMAL)), ...(await server.entries(URGENT))].map(receivedOf),
     openUnreachable: async () => {
       const closed = await TcpTap.open(server.port);
       const { address } = closed;
@@ -62,9 +50,10 @@ const missing = missingRedis();
     },
   });
 
-  /** Of the last command that was sent, what stands behind the names of the fields: the entries. */
-  function valuesOf(sent: Buffer): Buffer {
-    return sent.subarray(sent.lastIndexOf('$5\r\nevent\r\n'));
+  /** Of each write that was sent, what stands behind the names of the fields. */
+  function entriesIn(sent: Buffer): string[] {
+    const commands = sent.toString('latin1').split(/\*\d+\r\n\$7\r\nevalsha\r\n/);
+    return commands.filter((command) => command.includes(EVENT)).map((command) => command.slice(command.indexOf(EVENT)));
   }
 
   describe('what is in the streams', () => {

@@ -12,10 +12,12 @@ import { failure, writerContract } from '../../contract/writer-contract.ts';
 import { Authority, missingOpenssl, type Issued } from '../../support/certificates.ts';
 import { deliveries, eventOf, largeLine, nastyLines, plainLines } from '../../support/deliveries.ts';
 import { fastClock } from '../../support/fast-clock.ts';
-import { sqlDestination } from '../../support/from-sql.ts';
+import { receivedOf } from '../../support/from-sql.ts';
 import { missingPostgres, PASSWORD, PostgresServer } from '../../support/postgres-server.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
+import { tapHooks, type Tapped } from '../../support/tap-hooks.ts';
 import { TcpRelay } from '../../support/tcp-relay.ts';
+import { TcpTap } from '../../support/tcp-tap.ts';
 import { tempDirectory } from '../../support/temp-directory.ts';
 import { until } from '../../support/until.ts';
 
@@ -75,14 +77,13 @@ const title = 'sql writer and PostgreSQL';
     Number((await server.asAdmin<{ count: string }>(`SELECT count(*) FROM ${table}`))[0]!.count);
 
   writerContract('sql, PostgreSQL', {
-    open: async () => {
-      const table = newTable();
-      const relay = await TcpRelay.open(server.port);
-      const url = `postgres://fondaco@127.0.0.1:${relay.port}/events`;
-      const writer = await SqlWriter.open(sqlSettings.parse({ url, password: PASSWORD, table }));
-      const there = async (ids?: readonly string[]): Promise<readonly string[]> => payloads(table, ids);
-      return sqlDestination({ writer, payloads: there, hang: () => void (relay.isHanging = true), close: async () => relay.close() });
-    },
+    ...tapHooks<Tapped & { readonly table: string }>(hasCommitted),
+    resend: 'once',
+    open: async () => ({ table: newTable(), tap: await TcpTap.open(server.port) }),
+    openWriter: async ({ table, tap }) =>
+      SqlWriter.open(sqlSettings.parse({ url: `postgres://fondaco@${tap.address}/events`, password: PASSWORD, table })),
+    payloads: async ({ table }) => rowsOf(table),
+    received: async ({ table }) => (await rowsOf(table)).map(receivedOf),
     openUnreachable: async () => {
       const relay = await TcpRelay.open(server.port);
       const { port } = relay;
@@ -90,6 +91,17 @@ const title = 'sql writer and PostgreSQL';
       return SqlWriter.open(sqlSettings.parse({ url: `postgres://fondaco@127.0.0.1:${port}/events`, password: PASSWORD }));
     },
   });
+
+  function hasCommitted(sent: Buffer): boolean {
+    const event = sent.indexOf('test.Tick');
+    return event >= 0 && sent.includes('COMMIT', event);
+  }
+
+  /** None before the first write, which makes the table. */
+  async function rowsOf(table: string): Promise<string[]> {
+    const [found] = await server.asAdmin<{ name: string | null }>(`SELECT to_regclass('${table}')::text AS name`);
+    return found?.name === null ? [] : payloads(table);
+  }
 
   it('keeps the very bytes of the native JSON, and what is searched by beside them', async () => {
     const table = newTable();

@@ -12,7 +12,7 @@ import { SqlWriter, type SqlParts } from '../../../writers/sql/writer.ts';
 import { failure, writerContract } from '../../contract/writer-contract.ts';
 import { deliveries, eventOf, largeLine, nastyLines, plainLines } from '../../support/deliveries.ts';
 import { fastClock } from '../../support/fast-clock.ts';
-import { sqlDestination } from '../../support/from-sql.ts';
+import { receivedOf } from '../../support/from-sql.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
 import { tempDirectory } from '../../support/temp-directory.ts';
 import { until } from '../../support/until.ts';
@@ -57,31 +57,42 @@ const title = 'sql writer and SQLite';
   const count = (table = 'events'): number => Number(other().prepare(`SELECT count(*) AS n FROM ${table}`).get()?.n);
 
   writerContract('sql, SQLite', {
-    open: async () => {
-      const place = await tempDirectory();
-      const path = join(place.path, 'events.db');
-      const writer = await SqlWriter.open(sqlSettings.parse({ path }));
-      let holding: SqliteDatabase | undefined;
-      const reader = openSqlite(path);
-      const payloads = async (ids?: readonly string[]): Promise<readonly string[]> => {
-        const where = ids === undefined ? '' : `WHERE event_id IN (${ids.map((id) => `'${id}'`).join(', ')})`;
-        return reader
-          .prepare(`SELECT payload FROM events ${where} ORDER BY id`)
-          .all()
-          .map(({ payload }) => String(payload));
-      };
-      const hang = (): void => {
-        holding = openSqlite(path);
-        holding.exec('BEGIN EXCLUSIVE');
-      };
-      const close = async (): Promise<void> => {
-        holding?.close();
-        reader.close();
-        await place.remove();
-      };
-      return sqlDestination({ writer, payloads, hang, close });
+    resend: 'once',
+    open: tempDirectory,
+    openWriter: async ({ path }) => SqlWriter.open(sqlSettings.parse({ path: join(path, 'events.db') })),
+    payloads: ({ path }) => rowsOf(path),
+    received: ({ path }) => rowsOf(path).map(receivedOf),
+    hang: ({ path }) => {
+      holding = openSqlite(join(path, 'events.db'));
+      holding.exec('BEGIN EXCLUSIVE');
+    },
+    recover: letGo,
+    close: async ({ remove }) => {
+      letGo();
+      await remove();
     },
   });
+
+  let holding: SqliteDatabase | undefined;
+  function letGo(): void {
+    holding?.close();
+    holding = undefined;
+  }
+
+  /** None before the first write, which makes the table. */
+  function rowsOf(path: string): string[] {
+    if (!existsSync(join(path, 'events.db'))) return [];
+    const reader = openSqlite(join(path, 'events.db'));
+    try {
+      if (reader.prepare("SELECT name FROM sqlite_master WHERE name = 'events'").all().length === 0) return [];
+      return reader
+        .prepare('SELECT payload FROM events ORDER BY id')
+        .all()
+        .map(({ payload }) => String(payload));
+    } finally {
+      reader.close();
+    }
+  }
 
   it('keeps the very bytes of the native JSON, and what is searched by beside them', async () => {
     const lines = [

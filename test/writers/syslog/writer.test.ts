@@ -1,7 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { assert } from 'chai';
 import type { z } from 'zod';
-import type { Writer } from '../../../core/writer.ts';
+import type { Socket } from 'node:net';
+import type { EventInput } from '../../../testing/deliveries.ts';
 import { NUMBER_MAX, RelpReader, relpFrame } from '../../../writers/syslog/relp-frames.ts';
 import { syslogProblems, syslogSettings } from '../../../writers/syslog/settings.ts';
 import { SyslogWriter } from '../../../writers/syslog/writer.ts';
@@ -24,44 +25,67 @@ async function open(settings: Settings, directory?: string): Promise<SyslogWrite
 
 const said = (receiver: SyslogReceiver): string[] => receiver.texts.map((text) => fromSyslog(text).message);
 
-const KINDS: readonly [name: string, protocol: Protocol, settings: Omit<Settings, 'address'>][] = [
-  ['udp', 'udp', { transport: 'udp', bytesMax: '65500B' }],
-  ['tcp, octet counting', 'octet-counting', { transport: 'tcp', bytesMax: '1MiB' }],
-  ['tcp, lines, RFC 3164', 'lf', { transport: 'tcp', framing: 'lf', format: 'rfc3164', bytesMax: '1MiB' }],
-  ['relp', 'relp', { transport: 'relp', bytesMax: '1MiB' }],
+/** A receiver that can be replaced by another one at the same port. */
+interface Place {
+  receiver: SyslogReceiver;
+  readonly older: Buffer[];
+}
+
+const KINDS: readonly [name: string, protocol: Protocol, settings: Omit<Settings, 'address'>, resend: 'at-least-once' | 'best-effort'][] = [
+  ['udp', 'udp', { transport: 'udp', bytesMax: '65500B' }, 'best-effort'],
+  ['tcp, octet counting', 'octet-counting', { transport: 'tcp', bytesMax: '1MiB' }, 'at-least-once'],
+  ['tcp, lines, RFC 3164', 'lf', { transport: 'tcp', framing: 'lf', format: 'rfc3164', bytesMax: '1MiB' }, 'at-least-once'],
+  ['relp', 'relp', { transport: 'relp', bytesMax: '1MiB' }, 'at-least-once'],
 ];
 
-for (const [name, protocol, settings] of KINDS) {
-  writerContract(`syslog, ${name}`, {
-    open: async () => {
-      const receiver = await SyslogReceiver.open({ protocol });
-      const syslog = await open({ ...settings, address: `127.0.0.1:${receiver.port}` });
-      const payloads: Buffer[] = [];
-      let expected = 0;
-      const writer: Writer = {
-        write: async (each, signal) => {
-          const before = receiver.messages.length;
-          await syslog.write(each, signal);
-          expected += each.length;
-          await until('the receiver has them', () => receiver.messages.length >= expected);
-          payloads.push(Buffer.concat(receiver.messages.slice(before)));
-        },
-        close: async () => syslog.close(),
-      };
-      return {
-        writer,
-        payloads: () => payloads,
-        received: () => receiver.texts.map((text) => asReceived(fromSyslog(text))),
-        hang: () => (receiver.isHanging = true),
-        close: async () => receiver.close(),
-      };
+for (const [name, protocol, settings, resend] of KINDS) {
+  const messages = ({ receiver, older }: Place): Buffer[] => [...older, ...receiver.messages];
+  writerContract<Place>(`syslog, ${name}`, {
+    resend,
+    open: async () => ({ receiver: await SyslogReceiver.open({ protocol }), older: [] }),
+    openWriter: async ({ receiver }) => open({ ...settings, address: `127.0.0.1:${receiver.port}` }),
+    payloads: messages,
+    received: (place) => messages(place).map((message) => asReceived(fromSyslog(String(message)))),
+    hang: ({ receiver }) => {
+      receiver.isHanging = true;
+      if (protocol !== 'relp') for (const socket of receiver.sockets) socket.pause();
     },
+    recover: ({ receiver }) => {
+      receiver.isHanging = false;
+      for (const socket of receiver.sockets) socket.resume();
+    },
+    restart: async (place) => {
+      const { port, messages: taken } = place.receiver;
+      await place.receiver.close();
+      place.older.push(...taken);
+      place.receiver = await SyslogReceiver.open({ protocol, port });
+    },
+    ...(protocol === 'relp' && { loseReply: loseRelpReply, poison: poisonRelp }),
+    close: async ({ receiver }) => receiver.close(),
     openUnreachable: async () => {
       const receiver = await SyslogReceiver.open({ protocol });
       await receiver.close();
       return open({ ...settings, address: `127.0.0.1:${receiver.port}` });
     },
   });
+}
+
+/** All that the connection of the next message brings is taken, and nothing is said of it. */
+function loseRelpReply({ receiver }: Place): void {
+  const { answer } = receiver;
+  let lost: Socket | undefined;
+  receiver.answer = (frame, socket) => {
+    if (frame.command !== 'syslog' || socket !== (lost ??= socket)) return answer(frame, socket);
+    receiver.messages.push(frame.data);
+    socket.destroy();
+    return undefined;
+  };
+}
+
+function poisonRelp({ receiver }: Place): EventInput {
+  const { answer } = receiver;
+  receiver.answer = (frame, socket) => (frame.data.includes('test.Poison') ? '500 not this' : answer(frame, socket));
+  return { type: 'test.Poison', severity: 'warn', message: 'nobody takes this' };
 }
 
 describe('syslog writer', () => {

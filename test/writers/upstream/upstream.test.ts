@@ -8,6 +8,8 @@ import { freePorts } from '../../../demo/free-ports.ts';
 import { lossesIn } from '../../../dispatcher/ledger/losses.ts';
 import { until } from '../../support/until.ts';
 import { deliveries, eventOf, plainLines } from '../../support/deliveries.ts';
+import { tapHooks, type Tapped } from '../../support/tap-hooks.ts';
+import { TcpTap } from '../../support/tcp-tap.ts';
 import { UpperProxy } from '../../support/upper-proxy.ts';
 
 const HOP = { site: 'plant-7', journal: uuidV7(Date.now()), directory: '.' };
@@ -18,19 +20,29 @@ async function writerTo(address: string | readonly string[], settings: object = 
 }
 
 writerContract('upstream', {
+  ...tapHooks<Tapped & { readonly upper: UpperProxy }>(() => false),
+  resend: 'once',
   open: async () => {
     const upper = await UpperProxy.open();
-    return {
-      writer: await writerTo(upper.address),
-      payloads: () => upper.asked.filter(({ reply }) => reply.expected === undefined).map(({ batch }) => Buffer.concat([...batch.events])),
-      received: () =>
-        upper.stored.map(({ entry, event }): Received => {
-          const { id, type, severity, time, message, source, object, labels, attributesText } = event;
-          return { id, type, severity, time, message, source: { ...source }, object, labels, attributesText, seq: entry.seq };
-        }),
-      hang: () => (upper.isHanging = true),
-      close: async () => upper.close(),
+    return { upper, tap: await TcpTap.open(upper.port) };
+  },
+  openWriter: async ({ tap }) => writerTo(tap.address),
+  payloads: ({ upper }) =>
+    upper.asked.filter(({ reply }) => reply.expected === undefined).map(({ batch }) => Buffer.concat([...batch.events])),
+  received: ({ upper }) =>
+    upper.stored.map(({ entry, event }): Received => {
+      const { id, type, severity, time, message, source, object, labels, attributesText } = event;
+      return { id, type, severity, time, message, source: { ...source }, object, labels, attributesText, seq: entry.seq };
+    }),
+  loseReply: ({ upper, tap }) => {
+    upper.onTaken = () => {
+      upper.onTaken = undefined;
+      tap.cut();
     };
+  },
+  close: async ({ upper, tap }) => {
+    await upper.close();
+    await tap.close();
   },
   openUnreachable: async () => writerTo(`127.0.0.1:${(await freePorts(1, Math.random))[0]}`),
 });
