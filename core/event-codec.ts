@@ -145,6 +145,12 @@ export class DecodedEvent implements FondacoEvent {
     return this.#attributes;
   }
 
+  /** For JSON.stringify: what destinations are shown. */
+  toJSON(): object {
+    const { journals: _, ...fields } = this;
+    return { ...fields, attributes: this.attributes };
+  }
+
   #parse(): JsonObject {
     if (this.#text === '') this.#text = '{}';
     try {

@@ -73,7 +73,8 @@ export interface LetterFacts {
 }
 
 export function deadLetterOf({ event, delivery, entry }: Delivery, facts: LetterFacts): DeadLetter {
-  return weighed({ event, attributesText: event.attributesText, delivery, entry, ...facts });
+  // A copy of its fields: as JSON the event itself is another, which has its attributes.
+  return weighed({ event: { ...event }, attributesText: event.attributesText, delivery, entry, ...facts });
 }
 
 /** The letter after a replay that was rejected, too. */

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
 import fc from 'fast-check';
 import protobuf from 'protobufjs';
-import { decodeEvent, encodeEvent, encodeSummary, type DecodedEvent, type EntryFacts } from '../../core/event-codec.ts';
+import { DecodedEvent, decodeEvent, encodeEvent, encodeSummary, type EntryFacts } from '../../core/event-codec.ts';
 import { parseEvent, type EventFields } from '../../core/event-input.ts';
 import { ProtobufWriter } from '../../core/protobuf.ts';
 import { severityOf } from '../../core/severity.ts';
@@ -206,6 +206,13 @@ describe('event-codec', () => {
           assert.deepEqual(JSON.parse(event.attributesText), event.attributes);
         }),
       );
+    });
+
+    it('are in what JSON.stringify makes of an event; the journals that it has been in are not', () => {
+      const event = Object.assign(new DecodedEvent(), { id: 'a-1', message: 'm', journals: ['j'], attributesText: '{"a":[1.10]}' });
+      const shown = JSON.parse(JSON.stringify({ event })) as { event: object };
+      assert.deepInclude(shown.event, { id: 'a-1', message: 'm', attributes: { a: [1.1] } });
+      assert.doesNotHaveAnyKeys(shown.event, ['journals', 'attributesText']);
     });
 
     it('are parsed once, and again when their text is replaced', () => {
