@@ -51,6 +51,20 @@ export class ModuleWriter implements Writer {
     return this.#writer.warnings?.() ?? [];
   }
 
+  note(lane: Lane): string | undefined {
+    try {
+      const note: unknown = this.#writer.note?.(lane);
+      return typeof note === 'string' ? note : undefined;
+    } catch (error) {
+      this.#tell(error, asError(error).message);
+      return undefined;
+    }
+  }
+
+  recall(lane: Lane, note: string): void {
+    this.#writer.recall?.(lane, note);
+  }
+
   reopen(): void {
     try {
       this.#writer.reopen?.();

@@ -342,6 +342,24 @@ describe('a writer from a module', () => {
       await has('mine', 'after\n');
     });
 
+    it('is told in its next life what it noted in this one', async () => {
+      await start(`export default defineWriter({ settings, open({ path }) {
+        let n = 0;
+        return {
+          async write(batch) { n += batch.length; appendFileSync(path, 'seen ' + n + '\\n'); },
+          note: (lane) => { if (lane === 'urgent') throw new Error('a bug'); return String(n); },
+          recall: (lane, note) => { n = Number(note); },
+        };
+      } });`);
+      await record('one', 'two');
+      await until('it is settled', async () => (await status()).lanes.normal.pending === 0);
+      stop.abort();
+      await running;
+      await life();
+      await record('three');
+      await has('mine', 'seen 3\n');
+    });
+
     it('is aborted after its timeout', async () => {
       await start(
         definition(`if (++n === 1) await new Promise((_, no) => signal.addEventListener('abort', () => no(signal.reason))); ${TAKES}`),
