@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { assert } from 'chai';
 import { npm } from '../support/npm.ts';
+import { codeBlock } from '../support/own-writer-page.ts';
 import { ProxyProcess } from '../support/processes.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
 
@@ -106,7 +107,10 @@ describe('packages', function () {
             assert.equal(stdout.trim(), 'proxy');
             await recorded(`${file === 'consumer.mjs' ? 'esm' : 'cjs'} ${name} ${node.title}`);
           }
-          if (name === 'fondaco') await runsItsCommand(path, node);
+          if (name === 'fondaco') {
+            await runsItsCommand(path, node);
+            await runsTheContract(path, node);
+          }
         }
       });
 
@@ -128,6 +132,18 @@ async function runsItsCommand(path: string, node: Node): Promise<void> {
   const { command, args } = npm(node.path, ['exec', '--offline', '--', 'fondaco', '--help']);
   const { stdout } = await run(command, args, { cwd: path });
   assert.include(stdout, 'Usage: fondaco');
+}
+
+/** docs/own-writer.md in node:test, from CommonJS. */
+async function runsTheContract(path: string, node: Node): Promise<void> {
+  for (const file of ['own-writer.mjs', 'contract.mjs']) await writeFile(join(path, file), codeBlock(file));
+  const test = `const test = require('node:test');\nconst { writerContract } = require('fondaco/testing');\n`;
+  const loop = /^for \(.*/m.exec(codeBlock('own-writer.test.mjs'))![0];
+  const text = `${test}if (typeof writerContract !== 'function') throw new Error('no contract');\nconst { cases } = require('./contract.mjs');\n${loop}\n`;
+  await writeFile(join(path, 'own-writer.test.cjs'), text);
+  const { stdout } = await run(node.path, ['--test', '--test-reporter=tap', 'own-writer.test.cjs'], { cwd: path });
+  assert.match(stdout, /^# pass 1\d$/m);
+  assert.match(stdout, /^# skipped 0$/m);
 }
 
 async function assertCompiles(path: string): Promise<void> {
@@ -160,6 +176,25 @@ const WRITERS = `
   await (await ConsoleWriter.open(consoleSettings.parse({}))).close();
 `;
 
+const TYPED_CONTRACT = `
+  const { openWriter, writerContract } = await import('fondaco/testing');
+  const { defineWriter } = await import('fondaco/writer');
+  const definition = defineWriter({ open: () => ({ write: async (batch) => void kept.push(...batch.map(({ event, delivery }) => ({ ...event, seq: delivery.seq }))) }) });
+  let kept: { readonly id: string; readonly seq: number }[] = [];
+  const cases = writerContract({
+    open: () => (kept = []),
+    openWriter: async () => openWriter(definition),
+    received: (place) => place,
+    close: () => undefined,
+    hang: (place) => place.length,
+    keeps: ['seq'],
+  });
+  const [{ name, skip, run } = { name: '', skip: false, run: async () => undefined }] = cases;
+  const reason: string | false = skip;
+  await run();
+  console.log(name, reason);
+`;
+
 function typedConsumer(from: string, name: string): string {
   return `import { recorder, Recorder, FondacoError, type Recorded, type RecorderOptions } from '${from}';
 import { recordInMemory, type TestEvent } from '${name}/testing';
@@ -174,7 +209,7 @@ export async function main(): Promise<Recorded> {
   const events: readonly TestEvent[] = memory.events;
   console.log(events.length);
   memory.restore();
-  ${name === 'fondaco' ? WRITERS : ''}
+  ${name === 'fondaco' ? WRITERS + TYPED_CONTRACT : ''}
   const other = await Recorder.open({ component: 'other' });
   return other.record('demo.Hello', undefined, 'hi');
 }
