@@ -5,6 +5,7 @@ import type { Journal } from '../../../core/journal.ts';
 import type { Lane } from '../../../core/lane.ts';
 import { MemoryJournal, MemoryStorage } from '../../../journal/memory-journal.ts';
 import { Recorder } from '../../../recorder/index.ts';
+import { pause } from '../../support/pause.ts';
 import { SimDisk } from './disk.ts';
 import type { Network } from './network.ts';
 import { LifeClock, type Host, type Life, type Timeline } from './timeline.ts';
@@ -38,6 +39,8 @@ export interface AgentParts {
 const TEXTS = 6;
 /** Of how many texts one is urgent. */
 const URGENT = 5;
+/** Real time: more than the end of a dead one takes, in which nothing takes any time. */
+const RELEASE_MS = 1_000;
 
 /** A program that records, with a machine of its own: it lives, dies and lives again, with the spools that its lives left. */
 export class Agent {
@@ -208,12 +211,13 @@ export class Agent {
     for (const event of this.recorded) event.isExcused ||= event.life !== this.#life;
   }
 
-  /** Lets go of what the process holds of dead lives. */
+  /** Lets go of what the process holds of dead lives. What waits for what does not come any more is left to itself: nothing of it is judged. */
   async release(): Promise<void> {
     this.kill(false);
     for (const storage of [...this.#removed, ...this.#storages.values()]) await storage.open(); // ends what hangs in it
     for (const { clock } of this.#ended) clock.release();
-    for (const { recorder } of this.#ended) await recorder.close().catch(() => undefined);
+    for (const { recorder, clock } of this.#ended)
+      await Promise.race([recorder.close().catch(() => undefined), clock.isTired, pause(RELEASE_MS)]);
   }
 
   async #openJournal(directory: string, life: Life, clock: LifeClock): Promise<Journal> {

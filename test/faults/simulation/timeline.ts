@@ -110,6 +110,8 @@ export interface Host {
   offsetMs: number;
 }
 
+/** Of a life that is dead, and is let go. */
+const SLEEPS_MAX = 10_000;
 const RIGHT_TIME = Date.UTC(2026, 10, 22, 8);
 
 /** The clock of one life: its monotonic time has a beginning of its own, its wall clock is its host's. */
@@ -119,6 +121,10 @@ export class LifeClock implements Clock {
   readonly #host: Host;
   readonly #bornAt: number;
   #slept = 0;
+  #sleeps = 0;
+  #tire: () => void = () => undefined;
+  /** Resolves when a released one has slept more often than any end of a recorder takes: it waits for something that does not come any more. */
+  readonly isTired = new Promise<void>((resolve) => (this.#tire = resolve));
 
   constructor(timeline: Timeline, life: Life, host: Host) {
     this.#timeline = timeline;
@@ -138,7 +144,9 @@ export class LifeClock implements Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     if (!this.#life.isReleased) return this.#timeline.sleep(this.#life, ms, signal);
     this.#slept += Math.min(ms, 3_600_000);
-    return new Promise((resolve) => setImmediate(resolve));
+    if (++this.#sleeps < SLEEPS_MAX) return new Promise((resolve) => setImmediate(resolve));
+    this.#tire();
+    return new Promise(() => undefined);
   }
 
   /** Of a dead life, so that what the test process holds of it can be closed: from now on nothing takes any time. */
