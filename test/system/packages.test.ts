@@ -189,7 +189,7 @@ const TYPED_CONTRACT = `
     hang: (place) => place.length,
     keeps: ['seq'],
   });
-  const [{ name, skip, run } = { name: '', skip: false, run: async () => undefined }] = cases;
+  const { name, skip, run } = cases[0]!;
   const reason: string | false = skip;
   await run();
   console.log(name, reason);
