@@ -15,6 +15,11 @@ export function uuidV7(now: number): string {
   return uuidText(uuidV7Bytes(now));
 }
 
+/** The Unix milliseconds of a UUIDv7's text. */
+export function uuidV7Ms(text: string): number {
+  return Number.parseInt(text.slice(0, 8) + text.slice(9, 13), 16);
+}
+
 /** 16 bytes as `0199e0c4-7b1e-7…`. */
 export function uuidText(bytes: Uint8Array): string {
   const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex');

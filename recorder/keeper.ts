@@ -27,6 +27,8 @@ const UNREADABLE_MAX = 3;
 export interface KeeperParts extends Omit<LifeParts, 'events' | 'onCommit'> {
   /** The component's directory; `undefined` for memory only. */
   readonly base: string | undefined;
+  /** Of the own life, wall clock, ms. */
+  readonly bornAt: number;
   readonly bytesMax: number;
   readonly whenFull: 'drop-oldest' | 'drop-newest';
   readonly isDurable: boolean;
@@ -65,7 +67,7 @@ export class Keeper {
       damaged: (store, range) => this.#noteDamaged(store, range.first, range.last),
     };
     this.#lifeParts = { ...parts, events, onCommit: () => this.#ring() };
-    this.own = newLife(parts.base ?? '', this.#lifeParts);
+    this.own = newLife(parts.base ?? '', parts.bornAt, this.#lifeParts);
     this.#older = new OlderLives({ ...this.#lifeParts, base: parts.base, ownId: this.own.id, onDamage: parts.onDamage });
     const giveUpQueued = (): void => {
       while (this.own.stores.normal.giveUp('oldest', 'spool-full'));

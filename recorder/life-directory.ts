@@ -12,6 +12,7 @@
  */
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { uuidV7Ms } from '../core/uuid.ts';
 
 /** Writing an exit file takes milliseconds; one that is this old has no writer any more. */
 const ABANDONED_MS = 60_000;
@@ -39,6 +40,12 @@ export async function listLives(base: string, now: number): Promise<string[]> {
     else if (await giveName(base, id, now)) names.push(id);
   }
   return names.filter((name) => UUID.test(name)).sort();
+}
+
+/** When a new life is born, in ms: now, but behind all that are there, whose events go first. The clock may have been set back since theirs. */
+export async function birthOfNext(base: string, now: number): Promise<number> {
+  const newest = (await listLives(base, now).catch(() => [])).at(-1); // what cannot be listed is told when they are looked for
+  return newest === undefined ? now : Math.max(now, uuidV7Ms(newest) + 1);
 }
 
 /** What a killed `fondaco spool` left holds the room of files that are gone otherwise. */

@@ -56,9 +56,9 @@ export interface Life {
 /** What LevelDB takes beside the events: logs that are not in tables yet. */
 const OVERHEAD_BYTES = 4 * 1024 * 1024;
 
-/** A new life; its directory is only named. */
-export function newLife(base: string, { clock, events }: Pick<LifeParts, 'clock' | 'events'>): Life {
-  const id = uuidText(uuidV7Bytes(clock.now()));
+/** A new life; its directory is only named. `bornAt`: wall clock, ms, later than that of every life that is there. */
+export function newLife(base: string, bornAt: number, { clock, events }: Pick<LifeParts, 'clock' | 'events'>): Life {
+  const id = uuidText(uuidV7Bytes(bornAt));
   const stores = perLane((lane) => new SeriesStore({ series: uuidV7Bytes(clock.now()), lane }, clock, events));
   return asLife(join(base, id), stores);
 }

@@ -17,6 +17,7 @@ import type { OpenJournal } from './life.ts';
 import { checkOptions, spoolProblem, type RecorderOptions, type RecorderSettings } from './options.ts';
 import { asRejected, asUnavailable, Reports } from './host-reports.ts';
 import type { SeriesStore } from './series-store.ts';
+import { birthOfNext } from './life-directory.ts';
 import { openLevelJournal } from './spool-journal.ts';
 import { statusOf, type RecorderStatus } from './status.ts';
 import { Waiters, type DurableLevel, type DurableWait } from './waiters.ts';
@@ -72,7 +73,7 @@ export class Recorder<Type extends string = string> {
   private constructor(
     settings: RecorderSettings,
     base: string | undefined,
-    parts: { readonly clock: Clock; readonly waitClock: Clock; readonly openJournal: OpenJournal },
+    parts: { readonly clock: Clock; readonly waitClock: Clock; readonly openJournal: OpenJournal; readonly bornAt: number },
   ) {
     this.#settings = settings;
     this.#clock = parts.clock;
@@ -82,6 +83,7 @@ export class Recorder<Type extends string = string> {
     this.#keeper = new Keeper({
       ...settings,
       base,
+      bornAt: parts.bornAt,
       clock: parts.clock,
       openJournal: parts.openJournal,
       bell: this.#keeperBell,
@@ -120,7 +122,8 @@ export class Recorder<Type extends string = string> {
     const openJournal = parts.openJournal ?? openLevelJournal(clock, settings);
     // Whoever awaits us keeps the process alive, for as long as we said that may take; nothing else of ours does.
     const waitClock = parts.clock ?? systemClock();
-    const recorder = new Recorder<TypesOf<Catalogs>>(settings, base, { clock, waitClock, openJournal });
+    const bornAt = base === undefined ? clock.now() : await birthOfNext(base, clock.now());
+    const recorder = new Recorder<TypesOf<Catalogs>>(settings, base, { clock, waitClock, openJournal, bornAt });
     if (problem) recorder.#reports.report(problem);
     await recorder.#start({ random, connect: parts.connect });
     return recorder;

@@ -88,6 +88,23 @@ describe('recorder, with faults', function () {
     assert.deepEqual(proxy.messages, names(1, 20));
   });
 
+  it('sends what earlier lives left in the order of the lives, also where the wall clock was set back between them', async () => {
+    const proxy = await kit.nobody();
+    const disks = new Disks();
+    const hours = [0, -13, 5, -200_000];
+    for (const [life, offset] of hours.entries()) {
+      const clock = { ...disks.clock, now: () => Date.UTC(2026, 10, 22) + offset * 3_600_000 };
+      const recorder = await kit.open(proxy, {}, { ...disks.parts, clock });
+      recordMany(recorder, life * 10 + 1, life * 10 + 10);
+      await durable(recorder);
+      await recorder.close();
+    }
+    await proxy.start();
+    const later = await kit.open(proxy, {}, disks.parts);
+    await until('it has drained', () => later.status().older.lives === 0);
+    assert.deepEqual(proxy.messages, names(1, 40));
+  });
+
   it('sends nothing twice when a failed write was stored after all', async () => {
     const proxy = await kit.nobody();
     const disks = new Disks();
