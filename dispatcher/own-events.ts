@@ -1,4 +1,5 @@
 /** Events that the proxy itself records. Documented types: what an operator may rely on. */
+import { typeOf } from '../core/complete-event.ts';
 import { encodeEvent, type DecodedEvent } from '../core/event-codec.ts';
 import type { JsonObject } from '../core/event.ts';
 import { LIMITS } from '../core/event.ts';
@@ -36,6 +37,17 @@ export const OWN_TYPES = {
   /** Events that were forwarded come back: they are not taken again. Attributes: forwarder, site, via. */
   forwardingLoop: 'fondaco.ForwardingLoop',
 } as const;
+
+const PREFIX = Buffer.from('fondaco.');
+const OWN: ReadonlySet<string> = new Set(Object.values(OWN_TYPES));
+
+/** Why an agent may not record an event of this type; undefined where it may. Agents of ours record others that begin like these. */
+export function ownTypeProblem(bytes: Uint8Array): string | undefined {
+  // The type is the first field, behind its tag and its length: most are told by one byte.
+  if (bytes[2] !== PREFIX[0] || PREFIX.compare(bytes, 2, 2 + PREFIX.length) !== 0) return undefined;
+  const type = typeOf(bytes);
+  return OWN.has(type) ? `type must be another than those that proxies record, got ${type}` : undefined;
+}
 
 /** An event of the proxy itself. */
 export interface OwnEvent {
@@ -106,7 +118,7 @@ export function addresseeOf({ attributesText }: DecodedEvent): string | undefine
 
 /** True for what a proxy says itself, this one or one further down; summaries of agents' events are theirs. */
 export function isOwn({ type, source }: Pick<DecodedEvent, 'type' | 'source'>): boolean {
-  return source.component === 'fondaco' && Object.values<string>(OWN_TYPES).includes(type);
+  return source.component === 'fondaco' && OWN.has(type);
 }
 
 /** Our own texts are short; a destination's answer in them may not be. */

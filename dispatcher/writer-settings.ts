@@ -20,6 +20,8 @@ export interface WriterSettings {
    * again: CONFIG and REFUSED as a refusal, anything else as UNAVAILABLE.
    */
   readonly writer: Writer | (() => Writer | Promise<Writer>);
+  /** Takes out of what the writer says, in errors and warnings, what must not be shown; with a function that opens it. */
+  readonly hide?: (text: string) => string;
   /** Which events it gets; all by default. Loss notices come all the same, unless `notices` is false. */
   readonly filter?: Filter;
   /** A batch goes out after `intervalMs` (1,000), or with `eventsMax` (500) or `bytesMax` (1 MiB); an urgent event waits for no other. */
@@ -53,7 +55,7 @@ export const DEFAULTS = {
 /** Dead letters kept for each writer, and what they may take; at a limit its feed pauses until there is room. */
 const DEAD_LETTERS = { deadLettersMax: 10_000, deadLetterBytesMax: 64 * MIB } as const;
 
-const KEYS = ['name', 'writer', 'filter', 'batch', 'retry', 'backlog', 'notices', 'heartbeats', 'writeTimeoutMs'];
+const KEYS = ['name', 'writer', 'hide', 'filter', 'batch', 'retry', 'backlog', 'notices', 'heartbeats', 'writeTimeoutMs'];
 
 /** The settings of all writers as their feeds take them. Throws CONFIG, naming the key, what it must be and what it is. */
 export function feedSettings(writers: readonly WriterSettings[]): FeedSettings[] {
@@ -81,7 +83,10 @@ export function feedSettings(writers: readonly WriterSettings[]): FeedSettings[]
 
 function writerOf(settings: Settings): Writer {
   const writer = settings.value('writer');
-  if (typeof writer === 'function') return new LateWriter(async () => (writer as () => Writer | Promise<Writer>)());
+  const hide = settings.value('hide');
+  if (hide !== undefined && typeof hide !== 'function') throw settings.wrong('hide', 'a function that takes and gives a text', hide);
+  if (typeof writer === 'function')
+    return new LateWriter(async () => (writer as () => Writer | Promise<Writer>)(), hide as WriterSettings['hide']);
   if (isWriter(writer)) return writer;
   throw settings.wrong('writer', 'an object with write(batch, signal), or a function that opens one', writer);
 }

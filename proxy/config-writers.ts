@@ -17,6 +17,8 @@ export interface WriterConfig {
   readonly kind: string;
   /** The kind's own keys as they are written, variables resolved, checked. */
   readonly settings: Readonly<Record<string, unknown>>;
+  /** What variables gave for it and may be a secret: not to be shown, wherever a destination repeats it. */
+  readonly secrets: readonly string[];
   readonly batch: { readonly intervalMs: number; readonly eventsMax: number; readonly bytesMax: number };
   readonly retry: RetryPolicy;
   readonly backlog: BacklogLimits;
@@ -36,7 +38,7 @@ export const DEFAULT_WRITERS = [{ name: 'console', kind: 'console', batch: { int
 /** Those of a config that names none. */
 export async function defaultWriters(): Promise<WriterConfig[]> {
   const kind = await writerKind('console');
-  return kind ? DEFAULT_WRITERS.map((writer) => writerConfig(section(writerShape).parse(writer), {})) : [];
+  return kind ? DEFAULT_WRITERS.map((writer) => writerConfig(section(writerShape).parse(writer), {}, [])) : [];
 }
 
 /** The writers as the config has them. What is wrong is added to the text's problems, and that writer left out. */
@@ -106,7 +108,7 @@ async function complete(
     text.problem(key, `${showPath(key)} must be at most ${eventsMax} with these settings, got ${text.got(key)}`);
   }
   const batch = { ...settings.batch, eventsMax: Math.min(settings.batch.eventsMax, eventsMax) };
-  return writerConfig({ ...settings, batch }, own);
+  return writerConfig({ ...settings, batch }, own, text.secretsBelow(path));
 }
 
 function reportSettings(text: ConfigText, path: KeyPath, problems: readonly SettingProblem[]): void {
@@ -141,12 +143,17 @@ async function checkOwned(text: ConfigText, writers: readonly (WriterConfig | un
   }
 }
 
-function writerConfig(settings: z.output<z.ZodObject<typeof writerShape>>, own: Readonly<Record<string, unknown>>): WriterConfig {
+function writerConfig(
+  settings: z.output<z.ZodObject<typeof writerShape>>,
+  own: Readonly<Record<string, unknown>>,
+  secrets: readonly string[],
+): WriterConfig {
   const { name, kind, batch, retry, backlog, filter, notices } = settings;
   return {
     name,
     kind,
     settings: own,
+    secrets,
     batch: { intervalMs: batch.interval, eventsMax: batch.eventsMax, bytesMax: batch.bytesMax },
     retry: retryPolicy(retry),
     backlog: { bytesMax: backlog.bytesMax, ageMaxMs: backlog.ageMax ?? Infinity, whenFull: backlog.whenFull },

@@ -4,7 +4,20 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, stringify, visit, type Document, type Node, type Scalar } from 'yaml';
+import {
+  isAlias,
+  isMap,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  stringify,
+  visit,
+  type Document,
+  type Node,
+  type Scalar,
+} from 'yaml';
 import { asError } from '../core/errors.ts';
 
 /** Something wrong with a config file, and where. Lines and columns begin at 1; 0 where there is no place in the file. */
@@ -36,6 +49,8 @@ export class ConfigText {
   readonly #lines = new LineCounter();
   /** Scalars with variables, as they are written. */
   readonly #written = new Map<Scalar, string>();
+  /** What their variables gave. */
+  readonly #given = new Map<Scalar, string[]>();
   /** Those of them with a variable that gave nothing. */
   readonly #unset = new Set<Scalar>();
 
@@ -132,6 +147,24 @@ export class ConfigText {
     return isScalar(node) ? this.#written.get(node) : undefined;
   }
 
+  /**
+   * What variables gave below `path` that may be a secret: all but what is the host of an address, or stands under a key that says what or where
+   * something is.
+   */
+  secretsBelow(path: KeyPath): string[] {
+    const node = this.#node(path);
+    const secrets: string[] = [];
+    if (!node) return secrets;
+    visit(node, {
+      Scalar: (key, scalar, ancestors) => {
+        const pair = ancestors.at(-1);
+        const name = key === 'value' && isPair(pair) && isScalar(pair.key) ? String(pair.key.value) : '';
+        for (const given of this.#given.get(scalar) ?? []) secrets.push(...secretsIn(name, String(scalar.value), given));
+      },
+    });
+    return secrets;
+  }
+
   #add(path: KeyPath, offset: number, message: string): void {
     this.problems.push({ file: this.file, ...this.#at(offset), key: showPath(path), message });
   }
@@ -203,6 +236,7 @@ export class ConfigText {
       }
       const given = match[0].endsWith('}') ? await this.#variable(match[1], env) : { problem: 'a closing }, got the end of the text' };
       if (given.value === undefined) this.#unresolved(scalar, match[0], given.problem);
+      else this.#given.set(scalar, [...(this.#given.get(scalar) ?? []), given.value]);
       resolved += given.value ?? '';
     }
     return resolved + written.slice(at);
@@ -234,6 +268,20 @@ export class ConfigText {
     });
     return found;
   }
+}
+
+/** Of these keys nothing is a secret. */
+const ADDRESS = /^[a-z][a-z+]*:\/\/(?:[^/?#]*@)?([^/?#]+)/i;
+/** A shorter path says what a place is for. */
+const PATH_CHARS_MIN = 16;
+const PLACE_KEYS = /^(name|kind|file|directory|database|table|prefix|host|port|user|module|cert|ca|facility|hostname|app|appName)$/;
+
+/** What of a text that a variable gave may be a secret; of an address that is its path, for many a webhook has its token there. */
+function secretsIn(key: string, value: string, given: string): string[] {
+  if (PLACE_KEYS.test(key)) return [];
+  if (ADDRESS.test(given)) return [new URL(given).pathname].filter(({ length }) => length >= PATH_CHARS_MIN);
+  const host = ADDRESS.exec(value)?.[1] ?? (key === 'address' ? value : '');
+  return host.includes(given) ? [] : [given];
 }
 
 /** `writers[0].batch.interval`. */

@@ -46,6 +46,7 @@ import { sendHeartbeats } from './heartbeat.ts';
 import { statusSource } from './status.ts';
 import { writerKind, type WriterParts } from './writer-kinds.ts';
 import { makeDirectory } from '../journal/make-directory.ts';
+import { Secrets } from '../writers/secrets.ts';
 
 /** How often the states of feeds are looked at, to log their changes, ms. */
 const WATCH_MS = 500;
@@ -223,13 +224,15 @@ async function writerSettings(
   { directory, site }: ProxyConfig,
   parts: ProxyParts & { readonly journal: string },
 ): Promise<WriterSettings> {
-  const { name, kind: kindName, settings, batch, retry, backlog, filter = {}, notices } = config;
+  const { name, kind: kindName, settings, secrets, batch, retry, backlog, filter = {}, notices } = config;
   const kind = await knownKind(kindName);
+  const hidden = new Secrets(secrets);
   const writer = async (): Promise<Writer> =>
     kind.open(settings, { ...parts, site, directory, name, logger: parts.logger.child({ writer: name }) });
   return {
     name,
     writer,
+    hide: (text) => hidden.hide(text),
     batch,
     retry,
     backlog,

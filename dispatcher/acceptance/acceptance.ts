@@ -14,6 +14,7 @@ import { uuidText } from '../../core/uuid.ts';
 import { LEDGER_ROW, type Counts } from '../ledger/counts.ts';
 import type { Dedup } from './dedup.ts';
 import type { LossOrigin } from '../ledger/losses.ts';
+import { ownTypeProblem } from '../own-events.ts';
 import { refusedBytes, type RejectedEvents } from './rejected-events.ts';
 import type { Series, SeriesRows } from './series-rows.ts';
 
@@ -102,7 +103,7 @@ export class Acceptance {
     const { types, counts, dedup, urgentFrom, keptFields } = this.#parts;
     const given = bytes;
     if (types) bytes = completeEvent(given, types);
-    const reason = walk.over(bytes, 0, bytes.length) ? types?.refusal(typeOf(bytes)) : walk.reason;
+    const reason = walk.over(bytes, 0, bytes.length) ? (ownTypeProblem(bytes) ?? types?.refusal(typeOf(bytes))) : walk.reason;
     if (reason !== undefined) {
       this.#parts.series.reject(draft, series, { seq, reason });
       this.#parts.rejected.keep(draft, refusedBytes(given, `${series.id}-${seq}`, reason));

@@ -1,6 +1,7 @@
 import { asError, FondacoError, isFondacoError } from '../../core/errors.ts';
 import type { Lane } from '../../core/lane.ts';
 import type { Delivery, Writer } from '../../core/writer.ts';
+import { asFailure } from './write-failure.ts';
 
 /**
  * A writer that is opened by its first write, so that what keeps it from opening (a missing driver, say) is a state of that writer like
@@ -8,14 +9,17 @@ import type { Delivery, Writer } from '../../core/writer.ts';
  */
 export class LateWriter implements Writer {
   readonly #open: () => Promise<Writer>;
+  readonly #hide: ((text: string) => string) | undefined;
   /** Shared, because the lanes may write at the same time. */
   #opening: Promise<Writer> | undefined;
   #opened: Writer | undefined;
   readonly #notes = new Map<Lane, string>();
   #isClosed = false;
 
-  constructor(open: () => Promise<Writer>) {
+  /** `hide` takes out of its errors and warnings what must not be shown. */
+  constructor(open: () => Promise<Writer>, hide?: (text: string) => string) {
     this.#open = open;
+    this.#hide = hide;
   }
 
   /** Of the writer behind it; nothing is sent before that is known. */
@@ -28,7 +32,9 @@ export class LateWriter implements Writer {
   }
 
   warnings(): readonly string[] {
-    return this.#opened?.warnings?.() ?? [];
+    const warnings = this.#opened?.warnings?.() ?? [];
+    const hide = this.#hide;
+    return hide && Array.isArray(warnings) ? warnings.map((text: unknown) => hide(String(text))) : warnings;
   }
 
   reopen(): void {
@@ -45,8 +51,13 @@ export class LateWriter implements Writer {
 
   async write(batch: readonly Delivery[], signal: AbortSignal): Promise<void> {
     if (this.#isClosed) throw new FondacoError('UNAVAILABLE', 'this writer is closed');
-    const writer = this.#opened ?? (await this.#openWithin(signal));
-    await writer.write(batch, signal);
+    const hide = this.#hide;
+    try {
+      const writer = this.#opened ?? (await this.#openWithin(signal));
+      await writer.write(batch, signal);
+    } catch (error) {
+      throw hide ? hidden(asFailure(error), hide) : error;
+    }
   }
 
   async close(): Promise<void> {
@@ -84,6 +95,17 @@ export class LateWriter implements Writer {
     if (resendWindow === undefined || (Number.isSafeInteger(resendWindow) && resendWindow >= 0)) return writer;
     throw new FondacoError('CONFIG', `the resendWindow of a writer must be a whole number from 0, got ${String(resendWindow)}`);
   }
+}
+
+/** Without its cause where that says what is hidden. */
+function hidden(error: FondacoError, hide: (text: string) => string): FondacoError {
+  const { cause, answer, ...facts } = error.facts;
+  const said = cause === undefined ? '' : asError(cause).message;
+  return new FondacoError(error.code, hide(error.text), {
+    ...facts,
+    ...(answer !== undefined && { answer: hide(answer) }),
+    ...(hide(said) === said && cause !== undefined && { cause }),
+  });
 }
 
 /** True for what has the methods of a writer. */

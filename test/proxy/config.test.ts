@@ -466,6 +466,7 @@ writers:
           name: 'ops',
           kind: 'http',
           settings: { url: 'https://ops.example/events', headers: { authorization: 'Bearer abc' } },
+          secrets: ['Bearer abc'],
           batch: { intervalMs: 1500, eventsMax: 500, bytesMax: 1024 * 1024 },
           retry: { policy: 'backoff', initialMs: 1000, maxMs: 300_000 },
           backlog: { bytesMax: 256 * 1024 ** 2, ageMaxMs: 30 * 86_400_000, whenFull: 'refuse' },
@@ -476,6 +477,7 @@ writers:
           name: 'screen',
           kind: 'console',
           settings: {},
+          secrets: [],
           batch: { intervalMs: 1000, eventsMax: 500, bytesMax: 1024 * 1024 },
           retry: { policy: 'constant', intervalMs: 2000, attempts: 9 },
           backlog: { bytesMax: 1024 ** 3, ageMaxMs: Infinity, whenFull: 'drop-oldest' },
@@ -493,6 +495,34 @@ writers:
     for (const address of ['localhost:1', '127.1.2.3:1', '"[::1]:1"', 'unix:/run/f.sock']) {
       assert.deepEqual(await check(`listen: { grpc: ${address} }`), [], address);
     }
+  });
+
+  it('knows which variables of a writer may be secrets, wherever they stand, and which say where something is', async () => {
+    const env = {
+      HOOK: 'B0/hooksecret',
+      HOST: 'ops.example',
+      TOKEN: 'tok-12345',
+      PASSWORD: 'pw-12345',
+      NAME: 'events',
+      URL: 'https://hooks.example/services/T0/B0/XyZ?q=1',
+    };
+    const writers = `writers:
+  - name: hook
+    kind: http
+    url: "https://\${HOST}/services/\${HOOK}?team=\${NAME}"
+    headers: { authorization: "Token token=\${TOKEN}" }
+  - { name: whole, kind: http, url: "\${URL}" }
+  - { name: table, kind: sql, url: "postgres://me@\${HOST}/db", password: "\${PASSWORD}", table: "\${NAME}" }
+`;
+    const config = await load(writers, env);
+    assert.deepEqual(
+      config.writers.map(({ name, secrets }) => ({ name, secrets })),
+      [
+        { name: 'hook', secrets: ['B0/hooksecret', 'events', 'tok-12345'] },
+        { name: 'whole', secrets: ['/services/T0/B0/XyZ'] },
+        { name: 'table', secrets: ['pw-12345'] },
+      ],
+    );
   });
 
   it('says that a variable in { } needs quotes', async () => {

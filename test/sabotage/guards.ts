@@ -353,6 +353,20 @@ export const GUARDS: readonly Guard[] = [
     test: 'test/faults/simulation.test.ts',
   },
   {
+    guard: 'a new life is named behind those that are there',
+    file: 'recorder/life-directory.ts',
+    from: 'newest === undefined ? now : Math.max(now, uuidV7Ms(newest) + 1)',
+    to: 'newest === undefined ? now : now',
+    test: 'test/recorder/faults.test.ts',
+  },
+  {
+    guard: 'agents record nothing under the types of proxies',
+    file: 'dispatcher/acceptance/acceptance.ts',
+    from: 'ownTypeProblem(bytes) ?? ',
+    to: '',
+    test: 'test/dispatcher/feed/feed-epochs.test.ts',
+  },
+  {
     guard: 'the end of a spool that is gone is counted',
     file: 'recorder/adoption.ts',
     from: 'last: row.last + lost',

@@ -34,8 +34,8 @@ const MAYBE_SECRET_CHARS_MIN = 8;
 export function secretsOf({ url, auth, headers, secret = [] }: HttpSettings): Secrets {
   const { password, searchParams } = new URL(url);
   const values = [...Object.values(headers), ...searchParams.values()];
-  // `Bearer …` may be repeated without its first word.
-  const words = values.flatMap((value) => [value, value.slice(value.indexOf(' ') + 1)]);
+  // `Bearer …`, `Token token=…` and cookies may be repeated in parts.
+  const words = values.flatMap((value) => [value, value.slice(value.indexOf(' ') + 1), ...value.split(/[\s=;,"']+/)]);
   const maybe = words.filter(({ length }) => length >= MAYBE_SECRET_CHARS_MIN);
   const sent = authorization({ url, auth }).authorization?.replace(/^\S+ /, '');
   const certain = [

@@ -246,10 +246,18 @@ describe('a feed across epochs', () => {
       }
     });
 
-    it('does not take an agent for the proxy: an event that only calls itself a loss notice is filtered', async () => {
-      await open({ filter: { types: ['nothing'] } });
-      await record('a', 1, 1, { type: 'fondaco.Loss', severity: 'critical' });
-      expect(taken()).to.deep.equal([]);
+    it('does not take an agent for the proxy: an event that only calls itself a loss notice, or a heartbeat, is rejected', async () => {
+      await open();
+      for (const type of ['fondaco.Loss', 'fondaco.Heartbeat']) {
+        const other = new Sender();
+        const { rejections } = await kit.dispatcher.accept(other.batch(0, numbered('a', 1, 1, { type, severity: 'critical' })));
+        expect(rejections).to.deep.equal([{ seq: 1, reason: `type must be another than those that proxies record, got ${type}` }]);
+      }
+      await record('b', 1, 1, { type: 'fondaco.SpoolDamaged' });
+      await kit.clock.advance(2000);
+      expect(kit.writer().taken.map(({ event }) => event.message))
+        .to.include('b 1')
+        .and.not.include('a 1');
     });
   });
 

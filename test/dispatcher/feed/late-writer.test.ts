@@ -42,6 +42,36 @@ describe('a writer that is opened by its first write', () => {
     await writer.close();
   });
 
+  it('hides in all that the writer says what must not be shown, and keeps code and facts', async () => {
+    const hide = (text: string): string => text.replaceAll('s3cret', '***');
+    const refusal = new FondacoError('REFUSED', 'POST /s3cret: got 403', {
+      status: '403',
+      answer: 'no s3cret of ours',
+      cause: new Error('connect to s3cret'),
+    });
+    const outcomes: (() => Writer)[] = [
+      () => {
+        throw new FondacoError('CONFIG', 'no such place as s3cret');
+      },
+      () => ({
+        write: () => Promise.reject(refusal),
+        warnings: () => ['its clock (s3cret) is late'],
+      }),
+    ];
+    const writer = new LateWriter(async () => outcomes.shift()!(), hide);
+    assert.include((await failure(writer.write([], never))).message, 'no such place as ***');
+    const error = await failure(writer.write([], never));
+    assert.deepEqual(
+      { message: error.message, facts: error.facts },
+      {
+        message: '[REFUSED] POST /***: got 403',
+        facts: { status: '403', answer: 'no *** of ours' },
+      },
+    );
+    assert.deepEqual(writer.warnings(), ['its clock (***) is late']);
+    await writer.close();
+  });
+
   it('gives an opening up that hangs when the write is aborted, closes what comes of it late, and opens anew', async () => {
     const closed: string[] = [];
     const opened = (name: string): Writer => ({ write: async () => undefined, close: async () => void closed.push(name) });
