@@ -96,8 +96,13 @@ export interface FeedLane extends RetryState {
     cause: 'epoch' | 'filter' | 'replay' | 'age' | 'budget' | 'corrupt';
     entries: number;
   };
-  /** The filter before a change, and for how many deliveries it still goes: those that may have been in flight. */
-  before?: { filter: Filter; deliveries: number };
+  /**
+   * With a resendWindow: the series that sending has begun and settling has not reached, by the position where they begin. They are here before
+   * anything is sent under them, for it may come again.
+   */
+  begun?: Record<string, string>;
+  /** The filter before a change, and for how many deliveries it still goes: those that may have been in flight. What lies from `head` on came later. */
+  before?: { filter: Filter; deliveries: number; head?: number };
 }
 
 /** The journal's heads and counts, as of one and the same commit. */

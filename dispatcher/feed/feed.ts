@@ -248,6 +248,11 @@ export class Feed {
     this.dispatcher.record(draft, 'normal', { type: OWN_TYPES[type], severity: failure ? 'error' : 'info', message, attributes });
   }
 
+  /** Deliveries of a lane that may have been sent and are not settled: batches, and what the writer's window holds. */
+  get unsettledMax(): number {
+    return this.row.unsettledMax + (this.row.resendWindow ?? 0);
+  }
+
   /** A lane begins to write. */
   began(lane: Lane): void {
     this.order.began(lane);
@@ -265,12 +270,13 @@ export class Feed {
     const row = this.row.lanes[lane];
     if (row.before) return; // of a change before this one, which nobody has seen take effect
     if (inFlight > 0) {
-      row.before = { filter: this.row.filter, deliveries: inFlight };
+      row.before = { filter: this.row.filter, deliveries: inFlight, head: this.dispatcher.journal.head(lane) };
       return;
     }
     endSeries(draft, { writer: this.settings.name, lane }, row, { cause: 'filter' });
     row.series = uuidV7(this.clock.now());
     row.seq = 0;
+    delete row.begun; // nothing was sent under them
   }
 
   async #load(): Promise<void> {
@@ -291,9 +297,7 @@ export class Feed {
     const { filter, batch } = this.settings;
     await this.change((draft) => {
       if (!isSameFilter(this.row.filter, filter)) {
-        // In another life: its batches, and what its writer may have sent beyond what was settled.
-        const deliveries = this.row.unsettledMax + (this.row.resendWindow ?? 0);
-        for (const lane of LANES) this.#changeFilter(draft, lane, inFlight?.[lane] ?? deliveries);
+        for (const lane of LANES) this.#changeFilter(draft, lane, inFlight?.[lane] ?? this.unsettledMax);
         this.row.filter = filter;
       }
       this.row.unsettledMax = 2 * batch.eventsMax;

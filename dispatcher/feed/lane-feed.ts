@@ -81,7 +81,7 @@ export class LaneFeed {
     const { cursor, series, seq } = this.#row;
     const last = this.#lastSent;
     if (cursor >= this.#sentTo!) return 0;
-    return last && last.to === this.#sentTo && last.series === series ? Math.max(0, last.seq - seq) : this.#feed.row.unsettledMax;
+    return last && last.to === this.#sentTo && last.series === series ? Math.max(0, last.seq - seq) : this.#feed.unsettledMax;
   }
 
   get hasWork(): boolean {
@@ -222,7 +222,9 @@ export class LaneFeed {
   /** Moves over what is not sent. */
   async #pass(step: PassStep, signal: AbortSignal): Promise<void> {
     if (step.kind !== 'rotate') this.#fillUpTo(step.to);
-    await this.#progress.move(step, signal, this.#moves.passing(step));
+    const fresh = this.#moves.freshSeries();
+    const begins = step.kind === 'pass' ? fresh : await this.#progress.begins(step.kind === 'rotate' ? step.from : step.to, fresh, signal);
+    await this.#progress.move(step, signal, this.#moves.passing(step, begins));
   }
 
   async #write(step: WriteStep, signal: AbortSignal): Promise<void> {
@@ -284,7 +286,9 @@ export class LaneFeed {
     await this.#feed.outage.prepare(this.#lane, step.to, writeMs);
     this.#settling = this.#progress.move(step, signal, this.#moves.delivering(step));
     this.#settling.catch(() => undefined); // it is waited for, before the next one at the latest
-    if (isNews || this.#progress.sent.cursor < step.to) await this.#settling;
+    const { cursor, series } = this.#progress.sent;
+    // What follows under a series that begins here must find it in the row, should it come again.
+    if (isNews || cursor < step.to || series !== step.deliveries[0]!.delivery.series) await this.#settling;
     if (this.#progress.isSettledLater(step) && isNews) {
       // Settled later, but known now: the destination takes what it failed at.
       await this.#progress.commit(signal, (lane, commit) => {

@@ -40,25 +40,26 @@ export class LaneMoves {
     this.#lane = lane;
   }
 
-  passing(step: PassStep): Move {
-    const { dispatcher, settings } = this.#feed;
+  /** `begins`: the series behind an epoch's border or a hole. */
+  passing(step: PassStep, begins: string): Move {
+    const { dispatcher, settings, row } = this.#feed;
     const id = `${settings.name}/${this.#lane}`;
     const lose: LoseRange = (draft, cause, series, range) => {
       if (step.kind === 'hole' && step.isOfNotices) dispatcher.loseNotices(draft, step.to - step.from);
       else dispatcher.lose(draft, { kind: 'writer', id, series }, cause, range);
     };
-    return passing(step, this.#freshSeries(), this.#of, lose);
+    return passing(step, { begins, isWindowed: row.resendWindow !== undefined }, this.#of, lose);
   }
 
   delivering(step: WriteStep): Move {
-    return delivering(step, this.#freshSeries(), this.#of, (commit) => this.succeeded(commit));
+    return delivering(step, this.freshSeries(), this.#of, (commit) => this.succeeded(commit));
   }
 
   /** `isLone`: a lone rejection, which counts towards the ten. */
   settingAside(step: WriteStep, failure: FondacoError, isLone: boolean): Move {
     const error = errorOf(failure, this.#feed.clock.now());
     const failed = (row: FeedRow): void => this.#feed.outage.failed(row, error);
-    return settingAside(step, this.#freshSeries(), { ...this.#of, error, isLone, ...(!isLone && { failed }) });
+    return settingAside(step, this.freshSeries(), { ...this.#of, error, isLone, ...(!isLone && { failed }) });
   }
 
   /** In the commit that settles what the destination took. */
@@ -74,7 +75,7 @@ export class LaneMoves {
     return { writer: this.#feed.settings.name, lane: this.#lane };
   }
 
-  #freshSeries(): string {
+  freshSeries(): string {
     return uuidV7(this.#feed.clock.now());
   }
 }
@@ -83,7 +84,7 @@ export class LaneMoves {
 type LoseRange = (draft: Draft, cause: GivenUp, series: readonly [string, string], range: readonly [number, number]) => void;
 
 /** Over what is not sent: folded and filtered entries, a hole, an epoch's border. `begins`: a fresh series, should one be needed. */
-function passing(step: PassStep, begins: string, of: LaneOf, lose: LoseRange): Move {
+function passing(step: PassStep, { begins, isWindowed }: { begins: string; isWindowed: boolean }, of: LaneOf, lose: LoseRange): Move {
   const apply: Move['apply'] = (lane, commit) => {
     if (step.kind === 'pass') {
       lane.cursor = step.to;
@@ -96,7 +97,10 @@ function passing(step: PassStep, begins: string, of: LaneOf, lose: LoseRange): M
     if (commit) endSeries(commit.draft, of, lane, end);
     lane.series = begins;
     lane.seq = 0;
-    if (step.epoch !== lane.epoch) delete lane.before; // a batch never spans epochs: nothing from here on can have been in flight
+    const reached = step.kind === 'rotate' ? step.from : step.to;
+    // A batch never spans epochs, as what a window holds may: nothing from here on can have been in flight.
+    if (step.epoch !== lane.epoch && (!isWindowed || reached >= (lane.before?.head ?? 0))) delete lane.before;
+    if (commit) forgetBegun(lane, reached);
     lane.epoch = step.epoch;
     if (step.kind === 'rotate') return;
     lane.cursor = step.to;
@@ -109,6 +113,14 @@ function passing(step: PassStep, begins: string, of: LaneOf, lose: LoseRange): M
     if (step.untold.length > 0) row.untold = mergeLosses(row.untold ?? [], step.untold);
   };
   return { events: 0, dead: 0, apply };
+}
+
+/** Settling has reached the position. */
+function forgetBegun(lane: FeedLane, reached: number): void {
+  if (!lane.begun) return;
+  const left = Object.entries(lane.begun).filter(([position]) => Number(position) > reached);
+  if (left.length > 0) lane.begun = Object.fromEntries(left);
+  else delete lane.begun;
 }
 
 /** Over a batch that the destination took. `settled` is called in the commit. */

@@ -57,6 +57,8 @@ export class LaneProgress {
    * is merely unconfirmed must not be.
    */
   mustWaitForConfirmation(step: WriteStep): boolean {
+    // Another life must not find the old filter in force where the new one was: first its taking effect is settled.
+    if (this.row.before !== undefined && this.sent.before === undefined) return true;
     return !this.#unconfirmed.isEmpty && step.to > this.#failedFrom && isExhausted(this.#feed.settings.retry, this.row.attempts + 1);
   }
 
@@ -73,6 +75,15 @@ export class LaneProgress {
     if (this.#ahead.cursor !== step.from) return; // taken back meanwhile
     move.apply(this.#ahead);
     this.#unconfirmed.add(move, this.#feed.clock.monotonic());
+  }
+
+  /** The series that begins at a position: the one that it had when this was sent before, else a fresh one, in the row before it is used. */
+  async begins(position: number, fresh: string, signal: AbortSignal): Promise<string> {
+    const known = this.row.begun?.[position];
+    if (known !== undefined) return known;
+    if (this.#feed.settings.writer.resendWindow === undefined) return fresh; // it is settled at once
+    await this.commit(signal, (lane) => void (lane.begun = { ...lane.begun, [position]: fresh }));
+    return fresh;
   }
 
   /** The row says how much may be under way before so much is: the next life may have another filter. */

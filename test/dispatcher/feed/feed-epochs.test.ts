@@ -4,6 +4,7 @@ import { FondacoError } from '../../../core/errors.ts';
 import type { Delivery } from '../../../core/writer.ts';
 import type { FeedSettings } from '../../../dispatcher/feed/feed-settings.ts';
 import type { Filter } from '../../../dispatcher/feed/filter.ts';
+import type { DiskOperation } from '../../../journal/disk.ts';
 import type { Loss } from '../../../dispatcher/ledger/losses.ts';
 import { DispatchKit, numbered, Sender, type ScriptedWriter } from '../../support/dispatch-kit.ts';
 import { auditStore, damage } from '../../support/store-audit.ts';
@@ -214,6 +215,24 @@ describe('a feed across epochs', () => {
       await kit.clock.advance(100);
       expect(payloads(kit.writer().taken.slice(0, again.length))).to.deep.equal(payloads(again));
       expect(taken().slice(-2)).to.deep.equal(['b 3 1', 'b 4 2']);
+    });
+
+    it('takes effect for good before anything is sent by it, whatever the filter of the life after a crash', async () => {
+      await open({ filter: all, batch: { intervalMs: 0, eventsMax: 2, bytesMax: 1 << 20 } });
+      kit.writer().answer = hang;
+      await mixed('a');
+      await mixed('b');
+      const { storage } = kit;
+      const isFeeds = (operations: readonly DiskOperation[]): boolean => operations.some(({ key }) => key.toString() === 'feed:ops');
+      storage.fate = (operations) => (kit.writer().taken.length === 4 && isFeeds(operations) ? 'hangs' : 'taken');
+      await nextLife({ ...settings, filter: warn });
+      await kit.clock.advance(100);
+      expect(taken()).to.deep.equal(['a 1 1', 'a 2 2', 'a 3 3', 'a 4 4']);
+      storage.fate = () => 'taken';
+      await nextLife({ ...settings, filter: all });
+      await kit.clock.advance(100);
+      expect(taken()).to.deep.equal(['a 3 3', 'a 4 4', 'b 1 1', 'b 2 2', 'b 3 3', 'b 4 4']);
+      expect(seriesOf('a 3')).to.equal(sent[0]!.delivery.series);
     });
 
     it('goes by the new one at once where nothing can have been in flight', async () => {

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { FondacoError } from '../../../core/errors.ts';
 import { DispatchKit, numbered, Sender } from '../../support/dispatch-kit.ts';
+import type { Filter } from '../../../dispatcher/feed/filter.ts';
 import { Unconfirmed } from '../../../dispatcher/feed/unconfirmed.ts';
 
 const broken = (): FondacoError => new FondacoError('UNAVAILABLE', 'the connection broke');
@@ -65,6 +66,7 @@ describe('a writer without acknowledgements, with a resendWindow of 10 events', 
     await open({ storage, clock, writers: { ops: { ...ops, filter: {} } } });
     await kit.settle();
     await record(4);
+    await kit.clock.advance(11_000); // it takes effect when what was before it is settled
     const again = kit.writer().taken.map(({ event, delivery }) => `${event.message} ${delivery.series} ${delivery.seq}`);
     expect(again.slice(0, before.length - 2)).to.deep.equal(before.slice(2));
     expect(kit.writer().messages.slice(-4)).to.deep.equal(range(25, 28));
@@ -108,6 +110,61 @@ describe('a writer without acknowledgements, with a resendWindow of 10 events', 
     await kit.clock.advance(11_000);
     expect(kit.writer().taken.map(({ event }) => event.message)).to.deep.equal(range(13, 24));
     expect(await lane()).to.include({ delivered: 24, pending: 0 });
+  });
+
+  describe('over several lives, none of which is confirmed', () => {
+    const ops = { batch: { intervalMs: 0, eventsMax: 4, bytesMax: 1e6 } };
+    const told = (): string[] => kit.writer().taken.map(({ event, delivery }) => `${event.message} ${delivery.series} ${delivery.seq}`);
+    const nextLife = async (filter: Filter = {}): Promise<void> => {
+      await kit.kill();
+      await open({ storage: kit.storage, clock: kit.clock, writers: { ops: { ...ops, filter } } });
+      await kit.settle();
+    };
+    const twoEpochs = async (): Promise<string[]> => {
+      await record(3);
+      await nextLife();
+      await record(2);
+      return told();
+    };
+
+    it('sends all of it again under the same series and numbers', async () => {
+      const before = await twoEpochs();
+      expect(before).to.have.lengthOf(5);
+      await nextLife();
+      expect(told()).to.deep.equal(before);
+      await record(1);
+      const more = told();
+      await nextLife();
+      expect(told()).to.deep.equal(more);
+      await kit.clock.advance(11_000);
+      expect(await lane()).to.include({ delivered: 6, pending: 0 });
+    });
+
+    it('does so within a life, too, when the connection breaks', async () => {
+      const before = await twoEpochs();
+      kit.writer().answer = broken;
+      await record(1);
+      kit.writer().answer = () => undefined;
+      kit.writer().taken.length = 0;
+      await kit.clock.advance(5_000);
+      expect(told().slice(0, 5)).to.deep.equal(before);
+    });
+
+    it('goes by another filter behind all that may have been sent, and sends nothing by it before that is settled', async () => {
+      const before = await twoEpochs();
+      await nextLife({ minSeverity: 'warn' });
+      expect(told()).to.deep.equal(before);
+      await record(20);
+      await record(1, { severity: 'warn' });
+      await kit.clock.advance(5_000);
+      expect(told()).to.deep.equal(before);
+      await nextLife();
+      expect(told()).to.deep.equal(before);
+      await kit.clock.advance(22_000);
+      expect(sent()).to.deep.equal(range(1, 26));
+      expect(await lane()).to.include({ delivered: 26, pending: 0 });
+      expect((await kit.ledger()).isBalanced).to.equal(true);
+    });
   });
 
   it('sets aside only the one at fault, and counts it when what was sent before it is settled', async () => {
