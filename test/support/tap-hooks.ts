@@ -20,7 +20,7 @@ export function tapHooks<D extends Tapped>(isWhole: (sent: Buffer) => boolean): 
       tap.isHanging = false;
       tap.cut();
     },
-    slow: ({ tap }) => (tap.answerDelayMs = SLOW_MS),
+    slow: ({ tap }) => (tap.slowMs = SLOW_MS),
     loseReply: ({ tap }) => {
       const before = tap.sent.length;
       tap.cutAnswer = () => {

@@ -12,10 +12,11 @@ export class TcpTap {
   cutRequest: ((bytes: Buffer) => number | undefined) | undefined;
   /** The same of what the server answers. */
   cutAnswer: ((bytes: Buffer) => number | undefined) | undefined;
-  /** How long each answer is held back, ms. */
-  answerDelayMs = 0;
   /** Nothing goes on in either direction, and nothing is said. */
   isHanging = false;
+  /** How much later everything goes on, in either direction. */
+  slowMs = 0;
+  #isStill = false;
   readonly #server: Server;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
 
@@ -35,6 +36,15 @@ export class TcpTap {
 
   get address(): string {
     return `127.0.0.1:${this.port}`;
+  }
+
+  /** A way that has gone dead and takes connections all the same: nothing goes on, and all of it does when it is over. */
+  standStill(isStill: boolean): void {
+    this.#isStill = isStill;
+    for (const socket of [...this.#pairs].flat()) {
+      if (isStill) socket.pause();
+      else socket.resume();
+    }
   }
 
   /** Ends every connection. */
@@ -58,13 +68,10 @@ export class TcpTap {
     client.on('data', (bytes: Buffer) => {
       this.sent.push(bytes);
       this.sentBytes += bytes.length;
-      this.#pass(bytes, server, client, this.cutRequest?.(bytes));
+      this.#late(client, () => this.#pass(bytes, server, client, this.cutRequest?.(bytes)));
     });
-    server.on('data', (bytes: Buffer) => {
-      const pass = (): void => this.#pass(bytes, client, client, this.cutAnswer?.(bytes));
-      if (this.answerDelayMs === 0) pass();
-      else setTimeout(pass, this.answerDelayMs);
-    });
+    server.on('data', (bytes: Buffer) => this.#late(server, () => this.#pass(bytes, client, client, this.cutAnswer?.(bytes))));
+    if (this.#isStill) for (const socket of pair) socket.pause();
     for (const [from, to] of [
       [client, server],
       [server, client],
@@ -75,6 +82,16 @@ export class TcpTap {
         this.#pairs.delete(pair);
       });
     }
+  }
+
+  /** Nothing more is read meanwhile, so that the order stays. */
+  #late(from: Socket, pass: () => void): void {
+    if (this.slowMs === 0) return void pass();
+    from.pause();
+    setTimeout(() => {
+      pass();
+      if (!this.#isStill) from.resume();
+    }, this.slowMs);
   }
 
   /** What goes on before a cut has arrived: the socket to the server is ended, not destroyed. */

@@ -2,7 +2,7 @@
 // { "point": "after accept", "nth": 3 }, and says so on stderr. The product knows nothing of it: methods of the loaded modules are wrapped.
 //
 //   before, after      the durable step itself: a batch of LevelDB's that holds such rows has been, or is about to be, written and synced
-//   a proxy's          accept, settle, window end, epoch birth, reply, write, trim, compaction; reload (writers change), reload row (of it, a commit)
+//   a proxy's          accept, settle, settle of <writer>, window end, epoch birth, reply, write, trim, compaction; reload (writers change), reload row (of it, a commit)
 //   a recorder's       spill, settled row, epoch birth, trim; hand-over (a life is given up), reply heard
 import { writeSync } from 'node:fs';
 import fs from 'node:fs/promises';
@@ -50,6 +50,7 @@ const ROWS = [
 
 function stepsOf(puts, deletes) {
   const steps = ROWS.filter(([row]) => puts.some((key) => key.startsWith(row))).map(([, step]) => step);
+  for (const key of puts) if (key.startsWith('feed:')) steps.push(`settle of ${key.slice('feed:'.length)}`);
   if (isReloading && puts.some((key) => key.startsWith('feed:'))) steps.push('reload row');
   if (deletes.some((key) => key.startsWith('window:'))) steps.push('window end');
   const isSpool = puts.some((key) => key.startsWith('series/'));

@@ -1,4 +1,4 @@
 import { shortForm } from './short-form.ts';
-import campaign from './subscriber.campaign.ts';
+import campaign from './delivery.campaign.ts';
 
 shortForm(campaign);
