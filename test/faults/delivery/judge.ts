@@ -104,8 +104,7 @@ function counts(firsts: ReadonlyMap<string, Arrived>, scene: Scene, verdict: Ver
   blame(verdict, 'wrongCounts', Math.abs(sum('dead') - poison), `${sum('dead')} dead letters, of ${poison} poisonous events`);
   const undelivered = sum('delivered') - firsts.size;
   if (place.rule === 'best effort') return undelivered;
-  blame(verdict, 'lost', undelivered, `the ledger says that ${sum('delivered')} were delivered, ${firsts.size} came`);
-  blame(verdict, 'wrongCounts', -undelivered, `the ledger says that ${sum('delivered')} were delivered, ${firsts.size} came`);
+  blame(verdict, 'discrepancy', Math.abs(undelivered), `the ledger says that ${sum('delivered')} were delivered, ${firsts.size} came`);
   // Of Fondaco's own some are for another writer alone: those count as filtered.
   const own = [...firsts.values()].filter(({ type }) => type.startsWith('fondaco.')).length;
   if (load.isDedup) added(firsts, load, verdict);
