@@ -222,9 +222,23 @@ export const GUARDS: readonly Guard[] = [
   {
     guard: 'a new epoch begins a new delivery series',
     file: 'dispatcher/feed/lane-moves.ts',
-    from: 'lane.series = begins;\n    lane.seq = 0;\n    if (step.epoch',
-    to: 'if (step.epoch',
+    from: 'lane.series = begins;\n    lane.seq = 0;\n    const reached',
+    to: 'const reached',
     test: 'test/dispatcher/feed/feed-epochs.test.ts',
+  },
+  {
+    guard: 'a delivery series is in a commit before anything is sent under it',
+    file: 'dispatcher/feed/lane-feed.ts',
+    from: ' || series !== step.deliveries[0]!.delivery.series',
+    to: '',
+    test: 'test/dispatcher/feed/feed-epochs.test.ts',
+  },
+  {
+    guard: 'what is sent again within a resendWindow keeps its delivery series',
+    file: 'dispatcher/feed/lane-progress.ts',
+    from: 'if (known !== undefined) return known;',
+    to: '',
+    test: 'test/dispatcher/feed/resend-window.test.ts',
   },
   {
     guard: 'ten lone rejections in a row pause the writer',
