@@ -39,6 +39,14 @@ export const COLUMNS: readonly Column[] = [
   { name: 'payload', type: 'json', of: nativeJson },
 ];
 
+/** The first so many columns say which row it is. */
+export const KEY_COLUMNS = 2;
+
+/** Why a row that was inserted can be missing without an error. */
+export function swallowedBy(table: string, eventId: unknown): string {
+  return `the table ${table} must keep what is inserted, got no row of event ${String(eventId)}: a trigger, a rule or a policy of the table swallows rows`;
+}
+
 /** In the order of COLUMNS. */
 export type EventRow = readonly Cell[];
 

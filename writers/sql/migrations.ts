@@ -10,7 +10,7 @@ export interface TableNames {
   readonly table: string;
   /** `"audit"."events_migrations"` */
   readonly migrations: string;
-  /** What the names of indexes begin with: `events`. */
+  /** What the names of indexes begin with in SQLite: `events`. */
   readonly prefix: string;
 }
 
@@ -27,9 +27,21 @@ type Step = (names: TableNames) => readonly string[];
 /** The "C" collation: order and LIKE by bytes, the same on every machine, and no index that an update of the C library would break. */
 const TEXT = 'text COLLATE "C"';
 
+const INDEXES = [
+  { name: 'collected', columns: 'collector_timestamp' },
+  { name: 'received', columns: 'received_time, lane, id' },
+  { name: 'type', columns: 'type, received_time' },
+  { name: 'severity', columns: 'severity, received_time' },
+  { name: 'source', columns: 'source_node, source_component, received_time' },
+  { name: 'object', columns: 'object_kind, object_name, received_time' },
+] as const;
+
+/** What the name of the first index of SQLite ends in. */
+export const FIRST_INDEX = INDEXES[0].name;
+
 /** `json` keeps the very text, as `text` would, and has operators; `jsonb` would not: it sorts keys, makes 0.0 of -0.0 and refuses \u0000. */
 export const POSTGRES_STEPS: readonly Step[] = [
-  ({ table, prefix }) => [
+  ({ table }) => [
     `CREATE TABLE ${table} (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   collector_timestamp timestamptz NOT NULL,
@@ -53,7 +65,8 @@ export const POSTGRES_STEPS: readonly Step[] = [
   payload json NOT NULL,
   UNIQUE (event_id, revision)
 )`,
-    ...indexes(table, prefix),
+    // Without a name of ours: a table that was renamed away has kept the names of its indexes.
+    ...INDEXES.map(({ columns }) => `CREATE INDEX ON ${table} (${columns})`),
   ],
 ];
 
@@ -83,21 +96,9 @@ export const SQLITE_STEPS: readonly Step[] = [
   payload TEXT NOT NULL,
   UNIQUE (event_id, revision)
 )`,
-    ...indexes(table, prefix),
+    ...INDEXES.map(({ name, columns }) => `CREATE INDEX "${prefix}_${name}" ON ${table} (${columns})`),
   ],
 ];
-
-function indexes(table: string, prefix: string): string[] {
-  const index = (name: string, columns: string): string => `CREATE INDEX "${prefix}_${name}" ON ${table} (${columns})`;
-  return [
-    index('collected', 'collector_timestamp'),
-    index('received', 'received_time, lane, id'),
-    index('type', 'type, received_time'),
-    index('severity', 'severity, received_time'),
-    index('source', 'source_node, source_component, received_time'),
-    index('object', 'object_kind, object_name, received_time'),
-  ];
-}
 
 /** What keeps a database at a version that is not known from being written to. */
 export function newerThanKnown(version: number, steps: readonly Step[]): string | undefined {

@@ -24,6 +24,7 @@ const BY_CLASS: Readonly<Record<string, ErrorCode>> = {
   '0A': 'REFUSED',
 };
 const DATABASE_DROPPED = '57P04';
+const UNDEFINED_TABLE = '42P01';
 
 /** The part of pg's errors that is looked at. */
 interface ServerError extends Error {
@@ -52,6 +53,11 @@ export function postgresError(error: unknown, what: string, { isEvents, secrets 
 /** Whether the server itself said something, as opposed to the network or pg. */
 export function isServerError(error: unknown): error is ServerError {
   return error instanceof Error && 'severity' in error && 'code' in error && typeof error.code === 'string';
+}
+
+/** What is written to or read is not there (any more). */
+export function isTableGone(error: unknown): boolean {
+  return isServerError(error) && error.code === UNDEFINED_TABLE;
 }
 
 /** The server is going, or has gone, and with it what it was told in this session. */

@@ -6,10 +6,10 @@
  */
 import { FondacoError } from '../../core/errors.ts';
 import type { Secrets } from '../secrets.ts';
-import { COLUMNS, type EventRow } from './event-row.ts';
+import { COLUMNS, KEY_COLUMNS, swallowedBy, type Cell, type EventRow } from './event-row.ts';
 import { PRUNE_ROWS, type EventFilter, type EventStore, type Retention, type RowPlace, type StoredEvent } from './event-store.ts';
 import { newerThanKnown, POSTGRES_STEPS, tableNames, type TableNames } from './migrations.ts';
-import { isSessionLost, postgresError } from './postgres-errors.ts';
+import { isSessionLost, isTableGone, postgresError } from './postgres-errors.ts';
 import { assertCommitted, PostgresSession, type SessionTarget, type SqlValue } from './postgres-session.ts';
 
 /** Our advisory locks: "Fond" in the upper half, the table's oid in the lower one, or 0 for migrations. */
@@ -32,6 +32,7 @@ export class PostgresStore implements EventStore {
   readonly #names: TableNames;
   readonly #begin: string;
   readonly #insert: string;
+  readonly #missing: string;
   readonly #sessions = new Set<PostgresSession>();
   #idle: PostgresSession[] = [];
   #isClosed = false;
@@ -45,6 +46,7 @@ export class PostgresStore implements EventStore {
     this.what = `PostgreSQL ${host.includes(':') ? `[${host}]` : host}:${port}/${database}`;
     this.#begin = beginning(statementMs);
     this.#insert = insertion(this.#names.table);
+    this.#missing = missing(this.#names.table);
   }
 
   async insert(rows: readonly EventRow[], signal: AbortSignal): Promise<void> {
@@ -52,9 +54,23 @@ export class PostgresStore implements EventStore {
     await this.#with(signal, { isEvents: true }, async (session) => {
       await this.#ready(session, signal);
       await session.query(`${this.#begin}; ${lockOf(this.#names.table)}`, undefined, signal);
-      await session.query(this.#insert, columns, signal);
+      await this.#insertAll(session, columns, signal);
       assertCommitted(await session.query('COMMIT', undefined, signal));
     });
+  }
+
+  /** Where fewer rows are new than were sent, the others must be there: what a trigger swallows would else pass for a repeat. */
+  async #insertAll(session: PostgresSession, columns: readonly Cell[][], signal: AbortSignal): Promise<void> {
+    let swallowed: unknown;
+    // Twice: a row that was there may have been deleted by a retention in between.
+    for (let tries = 0; tries < 2; tries++) {
+      const { rowCount } = await session.query(this.#insert, columns, signal);
+      if (rowCount === columns[0]!.length) return;
+      const { rows } = await session.query(this.#missing, columns.slice(0, KEY_COLUMNS), signal);
+      if (rows.length === 0) return;
+      swallowed = rows[0]!.event_id;
+    }
+    throw new FondacoError('REFUSED', `${this.what}: ${swallowedBy(this.#options.table, swallowed)}`);
   }
 
   async bound({ ageMs, rowsMax }: Retention, signal: AbortSignal): Promise<string | undefined> {
@@ -102,8 +118,8 @@ export class PostgresStore implements EventStore {
   }
 
   /**
-   * Runs `work` on a session of its own. One that was idle may have lost its server meanwhile: that is no outage, so the work, all of which may be
-   * done twice, begins again on a new one.
+   * Runs `work` on a session of its own. One that was idle may have lost its server meanwhile, or the table that it knew: that is no outage, so the
+   * work, all of which may be done twice, begins again on a new one.
    */
   async #with<T>(signal: AbortSignal, about: { isEvents: boolean }, work: (session: PostgresSession) => Promise<T>): Promise<T> {
     for (;;) {
@@ -116,7 +132,7 @@ export class PostgresStore implements EventStore {
       } catch (error) {
         session.destroy();
         this.#sessions.delete(session);
-        if (session.isUsed && isSessionLost(error) && !signal.aborted && !this.#isClosed) {
+        if (session.isUsed && (isSessionLost(error) || isTableGone(error)) && !signal.aborted && !this.#isClosed) {
           this.#dropIdle();
           continue;
         }
@@ -188,7 +204,7 @@ export class PostgresStore implements EventStore {
       if (from === 0) await session.query(`CREATE TABLE IF NOT EXISTS ${migrations} (${made})`, undefined, signal);
       for (let version = from + 1; version <= POSTGRES_STEPS.length; version++) {
         for (const statement of POSTGRES_STEPS[version - 1]!(this.#names)) await session.query(statement, undefined, signal);
-        await session.query(`INSERT INTO ${migrations} (version) VALUES (${version})`, undefined, signal);
+        await session.query(`INSERT INTO ${migrations} (version) VALUES (${version}) ON CONFLICT DO NOTHING`, undefined, signal);
       }
     }
     assertCommitted(await session.query('COMMIT', undefined, signal));
@@ -201,12 +217,13 @@ export class PostgresStore implements EventStore {
     return version === POSTGRES_STEPS.length;
   }
 
-  /** 0 where no table is ours yet. */
+  /** 0 where no table is ours yet, or it was renamed away or dropped. */
   async #version(session: PostgresSession, signal: AbortSignal): Promise<number> {
-    const { migrations } = this.#names;
+    const { table, migrations } = this.#names;
     if (!(await exists(session, migrations, signal))) return 0;
     const { rows } = await session.query(`SELECT coalesce(max(version), 0) AS version FROM ${migrations}`, undefined, signal);
-    return Number(rows[0]?.version);
+    const version = Number(rows[0]?.version);
+    return version > POSTGRES_STEPS.length || (await exists(session, table, signal)) ? version : 0;
   }
 }
 
@@ -241,6 +258,14 @@ function insertion(table: string): string {
   return (
     `INSERT INTO ${table} (collector_timestamp, ${names}) SELECT greatest(statement_timestamp(), ${last}), ${names} ` +
     `FROM unnest(${arrays}) WITH ORDINALITY AS given (${names}, place) ORDER BY place ON CONFLICT (event_id, revision) DO NOTHING`
+  );
+}
+
+/** Of what was sent, by its key, the rows that are not there; one is enough to know. */
+function missing(table: string): string {
+  return (
+    'SELECT event_id FROM unnest($1::text[], $2::bigint[]) AS given (event_id, revision) WHERE NOT EXISTS ' +
+    `(SELECT FROM ${table} AS t WHERE t.event_id = given.event_id AND t.revision = given.revision) LIMIT 1`
   );
 }
 

@@ -1,7 +1,7 @@
 /** The table in a file of SQLite, as far as it is not a matter of threads: each order is one transaction. */
-import { COLUMNS, type EventRow } from './event-row.ts';
+import { COLUMNS, KEY_COLUMNS, swallowedBy, type EventRow } from './event-row.ts';
 import { PRUNE_ROWS, type EventFilter, type RowPlace, type StoredEvent } from './event-store.ts';
-import { newerThanKnown, SQLITE_STEPS, tableNames, type TableNames } from './migrations.ts';
+import { FIRST_INDEX, newerThanKnown, SQLITE_STEPS, tableNames, type TableNames } from './migrations.ts';
 import { openSqlite, type SqliteDatabase } from './node-sqlite.ts';
 import type { SqliteOrder, SqlitePlace } from './sqlite-orders.ts';
 
@@ -55,7 +55,11 @@ export class SqliteTable {
       const insert = database.prepare(
         `INSERT INTO ${table} (collector_timestamp, ${names}) VALUES (${places}) ON CONFLICT (event_id, revision) DO NOTHING`,
       );
-      for (const row of rows) insert.run(at, ...row);
+      const find = database.prepare(`SELECT 1 FROM ${table} WHERE event_id = ? AND revision = ?`);
+      for (const row of rows) {
+        if (Number(insert.run(at, ...row).changes) > 0 || find.get(...row.slice(0, KEY_COLUMNS)) !== undefined) continue;
+        throw new Error(swallowedBy(this.#place.table, row[0]));
+      }
     });
     this.#isReady = true;
   }
@@ -134,25 +138,40 @@ export class SqliteTable {
   }
 
   #migrate(database: SqliteDatabase): void {
-    if (this.#isReady) return;
-    const { migrations } = this.#names;
-    const from = this.#isThere(database, migrations)
+    const { table, migrations } = this.#names;
+    const isThere = this.#isThere(database, table);
+    if (this.#isReady && isThere) return;
+    const version = this.#isThere(database, migrations)
       ? Number(database.prepare(`SELECT coalesce(max(version), 0) AS version FROM ${migrations}`).get()?.version)
       : 0;
-    const newer = newerThanKnown(from, SQLITE_STEPS);
+    const newer = newerThanKnown(version, SQLITE_STEPS);
     if (newer !== undefined) throw new Error(newer);
+    const from = isThere ? version : 0;
     if (from === 0) {
       const applied = `applied TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))`;
       database.exec(`CREATE TABLE IF NOT EXISTS ${migrations} (version INTEGER PRIMARY KEY, ${applied})`);
     }
-    for (let version = from + 1; version <= SQLITE_STEPS.length; version++) {
-      for (const statement of SQLITE_STEPS[version - 1]!(this.#names)) database.exec(statement);
-      database.exec(`INSERT INTO ${migrations} (version) VALUES (${version})`);
+    const names = { ...this.#names, prefix: this.#freePrefix(database) };
+    for (let step = from + 1; step <= SQLITE_STEPS.length; step++) {
+      for (const statement of SQLITE_STEPS[step - 1]!(names)) database.exec(statement);
+      database.exec(`INSERT INTO ${migrations} (version) VALUES (${step}) ON CONFLICT DO NOTHING`);
+    }
+  }
+
+  /** A table that was renamed has kept the names of its indexes. */
+  #freePrefix(database: SqliteDatabase): string {
+    const { prefix } = this.#names;
+    const find = database.prepare("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ? COLLATE NOCASE");
+    for (let number = 1; ; number++) {
+      const free = number === 1 ? prefix : `${prefix}_${number}`;
+      if (find.get(`${free}_${FIRST_INDEX}`) === undefined) return free;
     }
   }
 
   /** `name`: quoted. */
   #isThere(database: SqliteDatabase, name: string): boolean {
-    return database.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?").get(name.slice(1, -1)) !== undefined;
+    return (
+      database.prepare("SELECT 1 FROM sqlite_master WHERE type IN ('table', 'view') AND name = ?").get(name.slice(1, -1)) !== undefined
+    );
   }
 }

@@ -207,6 +207,27 @@ const title = 'sql writer and PostgreSQL';
     assert.deepEqual(await server.asAdmin(`SELECT version FROM ${table}_migrations`), [{ version: 1 }]);
   });
 
+  it('makes its table anew where it was renamed away or dropped, also while it writes, and leaves the archive as it is', async () => {
+    const table = newTable();
+    const writer = await open({ table });
+    for (const year of [2024, 2025]) {
+      await writer.write(batchOf(1, 10), never);
+      await server.asAdmin(`ALTER TABLE ${table} RENAME TO ${table}_${year}`);
+      await writer.write(batchOf(11, 12), never);
+      assert.deepEqual([await count(table), await count(`${table}_${year}`)], [2, year === 2024 ? 10 : 12]);
+    }
+    await server.asAdmin(`DROP TABLE ${table}`);
+    await (await open({ table })).write(batchOf(1, 3), never);
+    assert.equal(await count(table), 3);
+    const indexes = await server.asAdmin(
+      `SELECT tablename, count(*)::int AS n FROM pg_indexes WHERE tablename LIKE '${table}%' GROUP BY 1 ORDER BY 1`,
+    );
+    assert.deepEqual(
+      indexes.map(({ n }) => n),
+      [8, 8, 8, 1],
+    );
+  });
+
   it('a server that was restarted between two batches is no failure', async () => {
     const table = newTable();
     const writer = await open({ table });
@@ -319,14 +340,12 @@ const title = 'sql writer and PostgreSQL';
       assert.include(error.message, 'must be a database in UTF8, got LATIN1');
     });
 
-    it('a table that lost a column, or is gone: REFUSED; one of a newer version: REFUSED', async () => {
+    it('a table that lost a column: REFUSED; one of a newer version, also where it is gone: REFUSED', async () => {
       const table = newTable();
       await (await open({ table })).write(batchOf(1, 1), never);
       await server.asAdmin(`ALTER TABLE ${table} RENAME COLUMN lane TO road`);
       assert.equal((await failure((await open({ table })).write(batchOf(2, 2), never))).facts.status, '42703');
       await server.asAdmin(`DROP TABLE ${table}`);
-      const gone = await failure((await open({ table })).write(batchOf(2, 2), never));
-      assert.deepEqual([gone.code, gone.facts.status], ['REFUSED', '42P01']);
       await server.asAdmin(`INSERT INTO ${table}_migrations (version) VALUES (2)`);
       const newer = await failure((await open({ table })).write(batchOf(2, 2), never));
       assert.equal(newer.code, 'REFUSED');
@@ -342,6 +361,49 @@ const title = 'sql writer and PostgreSQL';
       assert.deepEqual([code, facts.status], ['REJECTED', '23514']);
       await writer.write(batchOf(8, 9), never);
       assert.equal(await count(table), 3);
+    });
+
+    for (const { what, order } of [
+      {
+        what: 'a trigger',
+        order: (table: string) =>
+          `CREATE FUNCTION not_7() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.event_id LIKE '%-7' THEN RETURN null; END IF; RETURN NEW; END $$;
+           CREATE TRIGGER swallow BEFORE INSERT ON ${table} FOR EACH ROW EXECUTE FUNCTION not_7()`,
+      },
+      {
+        what: 'a rule',
+        order: (table: string) => `CREATE RULE swallow AS ON INSERT TO ${table} WHERE NEW.event_id LIKE '%-7' DO INSTEAD NOTHING`,
+      },
+      { what: 'a rule for all', order: (table: string) => `CREATE RULE swallow AS ON INSERT TO ${table} DO INSTEAD NOTHING` },
+    ]) {
+      it(`${what} that swallows rows: REFUSED, and nothing of the batch is there`, async () => {
+        const table = newTable();
+        const writer = await open({ table });
+        await writer.write(batchOf(1, 2), never);
+        await server.asAdmin(order(table), 'events');
+        const { code, message } = await failure(writer.write(batchOf(2, 9), never));
+        assert.equal(code, 'REFUSED');
+        assert.match(message, /events_\d+ must .* of event .*-\d: a trigger, a rule or a policy .* swallows/);
+        assert.equal(await count(table), 2);
+        await server.asAdmin(`DROP ${what === 'a trigger' ? 'TRIGGER' : 'RULE'} swallow ON ${table}`);
+        await writer.write([...batchOf(2, 9), ...batchOf(9, 9)], never);
+        assert.equal(await count(table), 9);
+      });
+    }
+
+    it('a trigger that puts rows elsewhere below the table swallows none', async () => {
+      const table = newTable();
+      const writer = await open({ table });
+      await writer.write(batchOf(1, 2), never);
+      await server.asAdmin(
+        `CREATE TABLE ${table}_part () INHERITS (${table});
+         CREATE FUNCTION to_part() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO ${table}_part VALUES (NEW.*); RETURN null; END $$;
+         CREATE TRIGGER part BEFORE INSERT ON ${table} FOR EACH ROW EXECUTE FUNCTION to_part();
+         GRANT ALL ON ${table}_part TO fondaco`,
+        'events',
+      );
+      await writer.write(batchOf(3, 9), never);
+      assert.equal(await count(table), 9);
     });
 
     it('a role that may only insert and read needs a table that is there', async () => {

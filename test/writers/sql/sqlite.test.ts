@@ -159,6 +159,39 @@ const title = 'sql writer and SQLite';
     assert.include((await failure((await open({ table: 'later' })).write(batchOf(5, 5), never))).message, 'its table has version 2');
   });
 
+  it('a trigger that swallows rows: REFUSED, and nothing of the batch is there; repeats are none', async () => {
+    const writer = await open();
+    await writer.write(batchOf(1, 2), never);
+    other().exec("CREATE TRIGGER swallow BEFORE INSERT ON events WHEN NEW.event_id LIKE '%-7' BEGIN SELECT RAISE(IGNORE); END");
+    const { code, message } = await failure(writer.write(batchOf(2, 9), never));
+    assert.equal(code, 'REFUSED');
+    assert.match(message, /events must .* of event .*-7: a trigger, a rule or a policy of the table swallows rows/);
+    assert.equal(count(), 2);
+    other().exec('DROP TRIGGER swallow');
+    await writer.write([...batchOf(2, 9), ...batchOf(9, 9)], never);
+    assert.equal(count(), 9);
+  });
+
+  it('makes its table anew where it was renamed away or dropped, also while it writes, and leaves the archive as it is', async () => {
+    const writer = await open();
+    for (const year of [2024, 2025]) {
+      await writer.write(batchOf(1, 10), never);
+      other().exec(`ALTER TABLE events RENAME TO events_${year}`);
+      await writer.write(batchOf(11, 12), never);
+      assert.deepEqual([count(), count(`events_${year}`)], [2, year === 2024 ? 10 : 12]);
+    }
+    other().exec('DROP TABLE events');
+    await (await open()).write(batchOf(1, 3), never);
+    assert.equal(count(), 3);
+    const indexes = other()
+      .prepare("SELECT tbl_name, count(*) AS n FROM sqlite_master WHERE type = 'index' AND sql NOT NULL GROUP BY 1")
+      .all();
+    assert.deepEqual(
+      indexes.map(({ n }) => n),
+      [6, 6, 6],
+    );
+  });
+
   it('a full disk: UNAVAILABLE, nothing of the batch is there, and it goes on when there is room', async function () {
     const disk = SmallDisk.mount(join(folder.path, 'small'), 4 * 1024 * 1024);
     if (!disk) return this.skip();
