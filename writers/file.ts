@@ -9,7 +9,7 @@
  * | the file is deleted or cut during a write | UNAVAILABLE: the batch is written again |
  * | no directory, no permission, read-only, no regular file | REFUSED |
  * | somebody renames or deletes the file between two writes | the next write makes it anew |
- * | somebody empties it (copytruncate) | what follows goes to its new end |
+ * | somebody empties it (copytruncate), or cuts it | what follows goes to its new end; a line that was cut in its middle is taken out |
  */
 import { resolve } from 'node:path';
 import { systemClock, type Clock } from '../core/clock.ts';

@@ -2,7 +2,7 @@
  * A file of whole lines that only grows: what is appended is there wholly and durably, or, as far as the disk lets us, not at all.
  *
  * A crash may leave the beginning of a line at the end. It was never reported as written, so it comes again: where it looks like ours it is
- * cut off at the next opening. Bytes that are not ours are left alone, and get a line feed of their own.
+ * cut off at the next opening, and where somebody cut the file while it is open, before the next line. Bytes that are not ours are left alone, and get a line feed of their own.
  */
 import { constants } from 'node:fs';
 import { open, stat, type FileHandle } from 'node:fs/promises';
@@ -18,6 +18,8 @@ const LINE_FEED = 0x0a;
 export class LineFile {
   readonly path: string;
   readonly #handle: FileHandle;
+  /** Where the last append, or the opening, ended. */
+  #end: number;
 
   /** Opens the file, or makes it with permissions `mode`. Rejects as `node:fs` does, or REFUSED where it is no regular file. */
   static async open(path: string, mode: number): Promise<LineFile> {
@@ -26,16 +28,17 @@ export class LineFile {
       if (!(await handle.stat()).isFile()) throw new FondacoError('REFUSED', `${path} must be a regular file`);
       if (isNew) await syncDirectory(dirname(path));
       else await mendEnd(handle);
-      return new LineFile(path, handle);
+      return new LineFile(path, handle, (await handle.stat()).size);
     } catch (error) {
       await handle.close();
       throw error;
     }
   }
 
-  private constructor(path: string, handle: FileHandle) {
+  private constructor(path: string, handle: FileHandle, end: number) {
     this.path = path;
     this.#handle = handle;
+    this.#end = end;
   }
 
   /** In bytes, and when it was last written, in ms of the wall clock. */
@@ -52,9 +55,11 @@ export class LineFile {
 
   /**
    * Resolves when the lines are on disk. Rejects as `node:fs` does after it has taken back what was written of them (the file must be opened
-   * anew then), or UNAVAILABLE where somebody deleted or cut the file meanwhile.
+   * anew then), or UNAVAILABLE where somebody deleted or cut the file meanwhile. One that was cut before it, in the middle of a line, is mended as by
+   * an opening.
    */
   async append(lines: Buffer): Promise<void> {
+    if ((await this.#handle.stat()).size < this.#end) await mendEnd(this.#handle);
     const before = (await this.#handle.stat()).size;
     try {
       for (let at = 0; at < lines.length;) at += (await this.#handle.write(lines, at)).bytesWritten;
@@ -68,6 +73,7 @@ export class LineFile {
     if (nlink === 0) throw new FondacoError('UNAVAILABLE', `${this.path} must stay while it is written, it was deleted`);
     if (size < before + lines.length)
       throw new FondacoError('UNAVAILABLE', `${this.path} must stay as it is while it is written, it was cut`);
+    this.#end = size;
   }
 
   /** Never rejects: everything that was reported is on disk. */

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { assert } from 'chai';
@@ -108,6 +108,25 @@ describe('file writer, faults', () => {
     assert.deepEqual(
       (await lines()).map(({ delivery }) => delivery.seq),
       Array.from({ length: 100 }, (_, i) => i + 1),
+    );
+  });
+
+  it('a file that somebody cuts in the middle of a line while it is open: that line goes, no other is damaged', async () => {
+    const writer = await open();
+    await writer.write(batch(1, 3), never);
+    await truncate(path, readFileSync(path).length - 30);
+    await writer.write(batch(4, 4), never);
+    assert.deepEqual(
+      (await lines()).map(({ delivery }) => delivery.seq),
+      [1, 2, 4],
+    );
+    await truncate(path, 0);
+    await writer.write(batch(5, 6), never);
+    await truncate(path, 3); // not a whole beginning of ours
+    await writer.write(batch(7, 8), never);
+    assert.deepEqual(
+      (await lines()).map(({ delivery }) => delivery.seq),
+      [7, 8],
     );
   });
 
