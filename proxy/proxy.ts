@@ -12,6 +12,7 @@ import { pino, type Logger } from 'pino';
 import { systemClock, systemRandom, type Clock } from '../core/clock.ts';
 import { asError, FondacoError } from '../core/errors.ts';
 import type { Journal } from '../core/journal.ts';
+import { shortError } from '../core/short-error.ts';
 import { TypeRules } from '../core/type-rules.ts';
 import type { Writer } from '../core/writer.ts';
 import { Dispatch } from '../dispatcher/dispatch.ts';
@@ -123,7 +124,7 @@ async function runOn(journal: Journal, config: ProxyConfig, parts: ProxyParts, s
     return writerSettings(writer, config, { ...parts, journal: journal.id });
   };
   const writers = await Promise.all(config.writers.map(settingsOf));
-  const onProblem = (problem: Error): void => logger.error({ err: problem }, 'a writer failed at its end');
+  const onProblem = (problem: Error): void => logger.error({ err: shortError(problem) }, 'a writer failed at its end');
   const dispatch = await Dispatch.open(journal, { writers, dedup, urgent, types, budget: config.journal, clock, random, onProblem });
   const { dispatcher, feeds, backlog } = dispatch;
   const live = new LiveConfig(config, parts.source, {

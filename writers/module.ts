@@ -1,9 +1,13 @@
 import type { WriterContext, WriterDefinition } from '../core/define-writer.ts';
-import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
+import { FondacoError, isFondacoError } from '../core/errors.ts';
 import type { Lane } from '../core/lane.ts';
 import type { Delivery, Writer } from '../core/writer.ts';
+import { cutText, shortError } from '../core/short-error.ts';
 import { freezeDelivery } from './freeze-delivery.ts';
 import { loadWriter, type ModuleSettings } from './module-settings.ts';
+
+/** Of a bug's message, in the error: what is around it has room in the 2 KiB that are kept. */
+const SHOWN_BYTES_MAX = 1024;
 
 /** Beside what the writer is told: the name of its module, for people. */
 export interface ModuleParts extends WriterContext {
@@ -56,7 +60,7 @@ export class ModuleWriter implements Writer {
       const note: unknown = this.#writer.note?.(lane);
       return typeof note === 'string' ? note : undefined;
     } catch (error) {
-      this.#tell(error, asError(error).message);
+      this.#tell(shortError(error));
       return undefined;
     }
   }
@@ -69,7 +73,7 @@ export class ModuleWriter implements Writer {
     try {
       this.#writer.reopen?.();
     } catch (error) {
-      this.#tell(error, asError(error).message);
+      this.#tell(shortError(error));
     }
   }
 
@@ -82,9 +86,10 @@ export class ModuleWriter implements Writer {
       this.#told = '';
     } catch (error) {
       if (isFondacoError(error) || signal.aborted) throw error;
-      const { name, message } = asError(error);
-      this.#tell(error, message);
-      throw new FondacoError('UNAVAILABLE', `module ${this.#parts.module} threw ${name}: ${message} (its stack is in the proxy's log)`, {
+      const short = shortError(error);
+      this.#tell(short);
+      const what = cutText(`${short.name}: ${short.message}`, SHOWN_BYTES_MAX);
+      throw new FondacoError('UNAVAILABLE', `module ${this.#parts.module} threw ${what} (its stack is in the proxy's log)`, {
         cause: error,
       });
     }
@@ -97,9 +102,9 @@ export class ModuleWriter implements Writer {
   }
 
   /** Once for each bug in a row, with its stack, which nobody else shows. */
-  #tell(err: unknown, message: string): void {
-    if (message === this.#told) return;
-    this.#told = message;
+  #tell(err: Error): void {
+    if (err.message === this.#told) return;
+    this.#told = err.message;
     this.#parts.logger.error({ err, module: this.#parts.module }, 'the module of a writer threw an error without a code; events are kept');
   }
 }

@@ -1,6 +1,7 @@
 /** The row `feed:<writer>`: everything a feed knows that must outlive the process. */
 import type { FondacoError } from '../../core/errors.ts';
 import { perLane, type Lane, type PerLane } from '../../core/lane.ts';
+import { cutText } from '../../core/short-error.ts';
 import { formatMs } from '../../core/time.ts';
 import { uuidV7 } from '../../core/uuid.ts';
 import type { Counts } from '../ledger/counts.ts';
@@ -136,23 +137,13 @@ export function newFeedRow({ heads, counts, epoch }: Beginning, filter: Filter, 
   return { filter, unsettledMax: 0, state: 'delivering', loneRejections: 0, lanes: perLane(lane) };
 }
 
-const ERROR_TEXT_BYTES_MAX = 2048;
-
 /** A failure as it is kept and shown, with at most 2 KiB of its message and of the answer. */
 export function errorOf(failure: FondacoError, at: number): FeedError {
   const { status, answer } = failure.facts;
   return {
-    message: cut(failure.message),
+    message: cutText(failure.message),
     ...(status !== undefined && { status }),
-    ...(answer !== undefined && { answer: cut(answer) }),
+    ...(answer !== undefined && { answer: cutText(answer) }),
     at,
   };
-}
-
-function cut(text: string): string {
-  const bytes = Buffer.from(text);
-  if (bytes.length <= ERROR_TEXT_BYTES_MAX) return text;
-  let end = ERROR_TEXT_BYTES_MAX;
-  while ((bytes[end]! & 0xc0) === 0x80) end--; // not in the middle of a character
-  return bytes.toString('utf8', 0, end);
 }

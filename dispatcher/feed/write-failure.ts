@@ -1,7 +1,8 @@
 import { asError, FondacoError, isFondacoError, type ErrorFacts } from '../../core/errors.ts';
+import { cutText } from '../../core/short-error.ts';
 
-/** Of a message and an answer; what is kept of them is cut further. */
-const TEXT_CHARS_MAX = 4096;
+/** Of a message, so that it has room in 2 KiB with its code before it. */
+const TEXT_BYTES_MAX = 2000;
 const STATUS_CHARS_MAX = 100;
 /** No destination may ask for a longer pause. */
 const RETRY_AFTER_MS_MAX = 24 * 3600 * 1000;
@@ -31,11 +32,11 @@ function goodFacts({ facts, cause }: FondacoError): ErrorFacts {
     ...(typeof taken === 'number' && Number.isInteger(taken) && taken >= 0 && { taken }),
     ...(typeof field === 'string' && { field: field.slice(0, STATUS_CHARS_MAX) }),
     ...(typeof status === 'string' && { status: status.slice(0, STATUS_CHARS_MAX) }),
-    ...(typeof answer === 'string' && { answer: answer.slice(0, TEXT_CHARS_MAX) }),
+    ...(typeof answer === 'string' && { answer: cutText(answer) }),
   };
 }
 
 function textOf({ message, name }: Error): string {
   const text: unknown = message;
-  return typeof text === 'string' && text !== '' ? text.slice(0, TEXT_CHARS_MAX) : `${name} without a message`;
+  return typeof text === 'string' && text !== '' ? cutText(text, TEXT_BYTES_MAX) : `${name} without a message`;
 }

@@ -207,7 +207,7 @@ describe('a writer from a module', () => {
   describe('in a proxy', () => {
     let stop: AbortController;
     let running: Promise<void>;
-    let logged: { msg: string; writer?: string; err?: { stack?: string } }[];
+    let logged: { msg: string; writer?: string; problem?: string; err?: { stack?: string; code?: string } }[];
     let bound: Bound;
 
     beforeEach(() => {
@@ -317,6 +317,37 @@ describe('a writer from a module', () => {
       assert.lengthOf(bugs, 1);
       assert.equal(bugs[0]!.writer, 'mine');
       assert.include(bugs[0]!.err?.stack, 'mine.mjs');
+    });
+
+    it('bears a bug whose message is no text, and cannot be made one', async () => {
+      await start(
+        definition(
+          `if (++n <= 2) throw Object.defineProperty(new Error(), 'message', { value: { toString: () => { throw 1; } } }); ${TAKES}`,
+        ),
+      );
+      await record('one');
+      await has('mine', 'one\n');
+      assert.lengthOf(
+        logged.filter(({ msg, err }) => msg.startsWith('the module') && err?.stack?.includes('cannot be shown')),
+        1,
+      );
+    });
+
+    it('keeps 2 KiB of what a bug says in 20 MB, marked, in the log and in the status', async () => {
+      await start(
+        definition(
+          `if (++n <= 3) throw Object.assign(new Error('x'.repeat(2e7), { cause: new Error('y'.repeat(2e7)) }), { code: 'E1' }); ${TAKES}`,
+        ),
+      );
+      await record('one');
+      await has('mine', 'one\n');
+      const [bug, ...more] = logged.filter(({ msg }) => msg.startsWith('the module of a writer threw'));
+      assert.lengthOf(more, 0);
+      assert.equal(bug!.err?.code, 'E1');
+      assert.match(bug!.err?.stack ?? '', /^Error: x{2000,2048}…\n +at .*mine.mjs[^]*caused by: Error: y+…/);
+      for (const line of logged) assert.isBelow(JSON.stringify(line).length, 40_000);
+      const shown = logged.map(({ problem = '' }) => problem).find((problem) => problem.includes('threw'));
+      assert.match(shown ?? '', /^\[UNAVAILABLE\] module \.\/mine.mjs threw Error: x+… \(its stack is in the proxy's log\)$/);
     });
 
     it('cannot change the events of others', async () => {

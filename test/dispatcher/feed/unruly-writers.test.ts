@@ -111,6 +111,15 @@ describe('a writer that does not keep its contract', () => {
     expect(JSON.stringify(kit.feed().row.lastError ?? {}).length).to.be.below(10_000);
   });
 
+  it('throws a plain error of 20 MB: 2 KiB of it are kept, with a mark', async () => {
+    does(() => Promise.reject(new Error('é'.repeat(1e7))));
+    await record(1);
+    const message = kit.feed().status().lastError?.message ?? '';
+    expect(message).to.match(/^\[UNAVAILABLE\] é+…$/);
+    expect(Buffer.byteLength(message)).to.be.within(1990, 2048);
+    await showsAndRecovers(/…$/);
+  });
+
   it('empties the list that it was given: what it took counts all the same', async () => {
     const taken: string[] = [];
     does(async (batch) => {
