@@ -39,7 +39,12 @@ local count = (#ARGV - first + 1) / size
 
 local function call(...)
   local reply = redis.pcall(...)
-  if type(reply) == 'table' and reply.err then error(reply) end
+  if type(reply) == 'table' and reply.err then
+    -- Redis does not say which of the two.
+    local key = select(2, ...) == written and written or stream
+    if string.match(reply.err, '^WRONGTYPE') then error({ err = reply.err .. ': ' .. key }) end
+    error(reply)
+  end
   return reply
 end
 
