@@ -17,6 +17,8 @@ const BETTER_PROMISE = 'once';
 const HEAD = ['writer', 'state', 'urgent', 'normal', 'oldest', 'dead', 'tries', 'next'];
 const STYLES: Readonly<Record<string, Style>> = { delivering: 'green', retrying: 'yellow', paused: 'yellow' };
 const ANSWER_CHARS_MAX = 200;
+/** A destination that asks for more than this may mean it less than a person does. */
+const LONG_WAIT_MS = 60_000;
 
 /** True for one that does not deliver, or has given something up. */
 export function isTroubled({ state, dead }: WriterView): boolean {
@@ -91,8 +93,14 @@ export function nextSteps(writer: WriterView): string[] {
     case 'delivering':
       return more;
     default:
-      return ['nothing: it is tried again, everything is kept', ...more];
+      return [waitStep(writer), ...more];
   }
+}
+
+function waitStep({ name, lanes }: WriterView): string {
+  const askedMs = Math.max(...LANES.map((lane) => lanes[lane].askedInMs ?? 0));
+  if (askedMs <= LONG_WAIT_MS) return 'nothing: it is tried again, everything is kept';
+  return `fondaco writer resume ${visible(name)}, to try before the ${age(askedMs)} are over that it asked for; everything is kept`;
 }
 
 /** `→ fondaco writer resume ops`. */

@@ -37,6 +37,8 @@ export interface LaneStatus {
   /** Failed attempts in a row, and when the next one is due. */
   readonly attempts: number;
   readonly nextAttemptInMs: number;
+  /** How long the destination still asks not to be tried (`Retry-After`, at most a day); absent where it does not. */
+  readonly askedInMs?: number;
   /** The delivery series and its last settled seq. */
   readonly series: string;
   readonly seq: number;

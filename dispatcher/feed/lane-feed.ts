@@ -111,11 +111,13 @@ export class LaneFeed {
   status(): LaneStatus {
     const { cursor, attempts, series, seq } = this.#row;
     const receivedAt = this.#reader.receivedAt(cursor);
+    const askedInMs = attempts > 0 ? Math.round(this.retry.askedInMs()) : 0;
     return {
       pending: this.#head - cursor,
       oldestAgeMs: this.#head > cursor && receivedAt !== undefined ? Math.max(0, this.#clock.now() - receivedAt) : 0,
       attempts,
       nextAttemptInMs: attempts > 0 ? Math.round(this.retry.dueInMs()) : 0,
+      ...(askedInMs > 0 && { askedInMs }),
       series,
       seq,
     };

@@ -81,6 +81,11 @@ export class RetryTimer {
     return Math.max(this.lastAttemptAt + FORWARD_MS, this.#notBefore) - this.#clock.monotonic();
   }
 
+  /** How long the destination asked not to be tried; 0 where it did not, or somebody has said that it is to be tried all the same. */
+  askedInMs(): number {
+    return Math.max(0, this.#notBefore - this.#clock.monotonic());
+  }
+
   dueInMs(): number {
     return Math.max(0, this.#dueAt - this.#clock.monotonic());
   }

@@ -80,6 +80,24 @@ describe('the lanes of a feed', () => {
       expect(kit.writer().messages).to.deep.equal(['u 1', 'u 2', 'u 3']);
     });
 
+    it('is tried at once where only the normal lane was asked to wait, which goes on waiting, and says for how long', async () => {
+      await open();
+      kit.writer().answer = () => new FondacoError('UNAVAILABLE', '429', { retryAfterMs: 300_000 });
+      await record('a', 1, 1);
+      await kit.clock.advance(10_000);
+      kit.writer().answer = () => undefined;
+      await record('u', 1, 1, CRITICAL);
+      await kit.clock.advance(10_000);
+      expect(kit.writer().messages).to.deep.equal(['u 1']);
+      const { urgent, normal } = kit.feed().status().lanes;
+      expect(urgent).not.to.have.property('askedInMs');
+      expect(normal.askedInMs).to.be.within(270_000, 300_000);
+      await kit.feed().resume();
+      await kit.clock.advance(0);
+      expect(kit.writer().messages).to.include('a 1');
+      expect(kit.feed().status().lanes.normal).not.to.have.property('askedInMs');
+    });
+
     it('is delivered before the normal events that wait, when the destination is back', async () => {
       await open({ retry: { policy: 'backoff', initialMs: 10_000, maxMs: 60_000 } });
       kit.writer().answer = away;

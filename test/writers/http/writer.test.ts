@@ -27,7 +27,7 @@ describe('http writer', () => {
   describe('table of faults', () => {
     const rows: [answer: Exclude<Answer, string>, code: ErrorCode | undefined, facts?: object][] = [
       ...[200, 201, 202, 204, 206].map((status): [{ status: number }, undefined] => [{ status }, undefined]),
-      ...[408, 409, 425, 429, 500, 501, 502, 503, 504, 507, 599].map((status): [{ status: number }, ErrorCode] => [
+      ...[408, 409, 425, 429, 500, 501, 502, 503, 504, 507, 599, 600, 999].map((status): [{ status: number }, ErrorCode] => [
         { status },
         'UNAVAILABLE',
       ]),
