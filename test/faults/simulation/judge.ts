@@ -117,7 +117,8 @@ function judgeWriter(world: World, name: WriterName, verdict: Verdict): void {
   const { site } = world;
   const { taken } = site.destinations[name];
   const letters = rowsOf(site.storage, `dead:${name}/`).map(({ value }) => value as DeadLetter);
-  judgeNumbers(taken, letters, name, verdict);
+  const gone = site.goneLetters.filter(({ writer }) => writer === name).map(({ letter }) => letter);
+  judgeNumbers(taken, [...letters, ...gone], name, verdict);
   const placeOf = ({ entry, delivery }: Pick<Delivery, 'entry' | 'delivery'>): string =>
     `${entry.birth}/${delivery.lane}/${entry.position}`;
   const had = new Set([...taken, ...letters].map(placeOf));

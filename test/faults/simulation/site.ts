@@ -1,12 +1,13 @@
 import { asError, isFondacoError } from '../../../core/errors.ts';
 import type { Entry, Journal } from '../../../core/journal.ts';
 import { LANES } from '../../../core/lane.ts';
+import type { DeadLetter } from '../../../dispatcher/dead-letters/dead-letters.ts';
 import { Dispatch } from '../../../dispatcher/dispatch.ts';
 import type { Filter } from '../../../dispatcher/feed/filter.ts';
 import { readLedger, type Ledger } from '../../../dispatcher/ledger/ledger.ts';
 import { DiskJournal } from '../../../journal/disk-journal.ts';
 import { MemoryStorage } from '../../../journal/memory-journal.ts';
-import { auditStore } from '../../support/store-audit.ts';
+import { auditStore, rowsOf } from '../../support/store-audit.ts';
 import { Destination } from './destination.ts';
 import { SimDisk } from './disk.ts';
 import type { Listening } from './network.ts';
@@ -30,6 +31,8 @@ export class Site {
   readonly history = new Map<string, Entry>();
   commits = 0;
   restores = 0;
+  /** The dead letters of stores that are no more. */
+  readonly goneLetters: { readonly writer: WriterName; readonly letter: DeadLetter }[] = [];
   listening: Listening | undefined;
   storage = new MemoryStorage();
   journal: Journal | undefined;
@@ -137,6 +140,10 @@ export class Site {
   /** Puts the older copy in the place of the store, if there is one and the proxy is down. True if so. */
   restore(): boolean {
     if (!this.#copy || this.#state !== 'down') return false;
+    for (const writer of WRITERS) {
+      const letters = rowsOf(this.storage, `dead:${writer}/`).map(({ value }) => ({ writer, letter: value as DeadLetter }));
+      this.goneLetters.push(...letters);
+    }
     this.storage = this.#copy;
     this.#copy = undefined;
     this.restores++;
