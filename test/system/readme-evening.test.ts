@@ -57,7 +57,7 @@ const BEFORE: Readonly<Record<string, (scene: CliScene) => Promise<void>>> = {
 
 function writerAt({ subscriber }: CliScene, name: string, path: string): string {
   const url = new URL(path, subscriber.url).href;
-  return `  - { name: ${name}, kind: http, url: "${url}", format: json, batch: { interval: 50ms }, retry: { policy: backoff, initial: 2s, max: 9s } }\n`;
+  return `  - { name: ${name}, kind: http, url: "${url}", format: json, batch: { interval: 50ms }, retry: { policy: backoff, initial: 30s, max: 45s } }\n`;
 }
 
 async function tokenExpires(scene: CliScene): Promise<void> {
