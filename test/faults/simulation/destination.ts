@@ -21,6 +21,8 @@ export class Destination {
   manner: Manner = 'takes';
   /** All that was taken, repeats included. */
   readonly taken: Delivery[] = [];
+  /** How many had been taken when the store was set back to an older copy: what is pending in that comes under its old numbers. */
+  readonly setBackAt = new Set<number>();
   /** When, in the run's time. */
   readonly takenAt: number[] = [];
   readonly #timeline: Timeline;

@@ -11,6 +11,7 @@ import { addresseeOf, isTelling } from '../../../dispatcher/own-events.ts';
 import type { Loss } from '../../../dispatcher/ledger/losses.ts';
 import { nativeJson } from '../../../writers/native-json.ts';
 import { auditStore, decodeOf, rowsOf } from '../../support/store-audit.ts';
+import type { Destination } from './destination.ts';
 import type { World } from './world.ts';
 import { WRITERS, type WriterName } from './site.ts';
 
@@ -115,10 +116,10 @@ function namedSeqs(world: World): Set<string> {
 /** What is in the journal and meant for it was taken, or is a dead letter; in the journal's order, with dense numbers, repeats the same. */
 function judgeWriter(world: World, name: WriterName, verdict: Verdict): void {
   const { site } = world;
-  const { taken } = site.destinations[name];
+  const { taken, setBackAt } = site.destinations[name];
   const letters = rowsOf(site.storage, `dead:${name}/`).map(({ value }) => value as DeadLetter);
   const gone = site.goneLetters.filter(({ writer }) => writer === name).map(({ letter }) => letter);
-  judgeNumbers(taken, [...letters, ...gone], name, verdict);
+  judgeNumbers({ taken, setBackAt, letters: [...letters, ...gone] }, name, verdict);
   const placeOf = ({ entry, delivery }: Pick<Delivery, 'entry' | 'delivery'>): string =>
     `${entry.birth}/${delivery.lane}/${entry.position}`;
   const had = new Set([...taken, ...letters].map(placeOf));
@@ -140,11 +141,16 @@ function judgeWriter(world: World, name: WriterName, verdict: Verdict): void {
     if (kind === 'folded' && had.has(place)) wrong(verdict, `${name}: ${place} was folded, and sent`);
 }
 
-function judgeNumbers(taken: readonly Delivery[], letters: readonly DeadLetter[], name: string, verdict: Verdict): void {
+function judgeNumbers(
+  { taken, setBackAt, letters }: Pick<Destination, 'taken' | 'setBackAt'> & { readonly letters: readonly DeadLetter[] },
+  name: string,
+  verdict: Verdict,
+): void {
   const texts = new Map<string, string>();
   const lastPlace = new Map<string, number>();
   const seqs = new Map<string, Set<number>>();
-  for (const each of taken) {
+  for (const [i, each] of taken.entries()) {
+    if (setBackAt.has(i)) lastPlace.clear();
     const { series, seq, lane } = each.delivery;
     const text = nativeJson(each);
     const before = texts.get(`${series}/${seq}`);

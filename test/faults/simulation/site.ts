@@ -143,6 +143,7 @@ export class Site {
     for (const writer of WRITERS) {
       const letters = rowsOf(this.storage, `dead:${writer}/`).map(({ value }) => ({ writer, letter: value as DeadLetter }));
       this.goneLetters.push(...letters);
+      this.destinations[writer].setBackAt.add(this.destinations[writer].taken.length);
     }
     this.storage = this.#copy;
     this.#copy = undefined;
