@@ -340,14 +340,15 @@ describe('a writer from a module', () => {
         ),
       );
       await record('one');
+      await until('it is shown', async () => (await status()).lastError !== undefined);
+      const shown = (await status()).lastError?.message ?? '';
+      assert.match(shown, /^\[UNAVAILABLE\] module \.\/mine.mjs threw Error: x+… \(its stack is in the proxy's log\)$/);
       await has('mine', 'one\n');
       const [bug, ...more] = logged.filter(({ msg }) => msg.startsWith('the module of a writer threw'));
       assert.lengthOf(more, 0);
       assert.equal(bug!.err?.code, 'E1');
       assert.match(bug!.err?.stack ?? '', /^Error: x{2000,2048}…\n +at .*mine.mjs[^]*caused by: Error: y+…/);
       for (const line of logged) assert.isBelow(JSON.stringify(line).length, 40_000);
-      const shown = logged.map(({ problem = '' }) => problem).find((problem) => problem.includes('threw'));
-      assert.match(shown ?? '', /^\[UNAVAILABLE\] module \.\/mine.mjs threw Error: x+… \(its stack is in the proxy's log\)$/);
     });
 
     it('cannot change the events of others', async () => {
