@@ -20,7 +20,7 @@ export interface WriterSettings {
    * again: CONFIG and REFUSED as a refusal, anything else as UNAVAILABLE.
    */
   readonly writer: Writer | (() => Writer | Promise<Writer>);
-  /** Takes out of what the writer says, in errors and warnings, what must not be shown; with a function that opens it. */
+  /** Takes out of what the writer says, in errors and warnings, what must not be shown. */
   readonly hide?: (text: string) => string;
   /** Which events it gets; all by default. Loss notices come all the same, unless `notices` is false. */
   readonly filter?: Filter;
@@ -85,10 +85,12 @@ function writerOf(settings: Settings): Writer {
   const writer = settings.value('writer');
   const hide = settings.value('hide');
   if (hide !== undefined && typeof hide !== 'function') throw settings.wrong('hide', 'a function that takes and gives a text', hide);
-  if (typeof writer === 'function')
-    return new LateWriter(async () => (writer as () => Writer | Promise<Writer>)(), hide as WriterSettings['hide']);
-  if (isWriter(writer)) return writer;
-  throw settings.wrong('writer', 'an object with write(batch, signal), or a function that opens one', writer);
+  const isFunction = typeof writer === 'function';
+  if (!isFunction && !isWriter(writer))
+    throw settings.wrong('writer', 'an object with write(batch, signal), or a function that opens one', writer);
+  if (!isFunction && hide === undefined) return writer;
+  const open = async (): Promise<Writer> => (isFunction ? (writer as () => Writer | Promise<Writer>)() : writer);
+  return new LateWriter(open, hide as WriterSettings['hide']);
 }
 
 function batchOf(settings: Settings): FeedSettings['batch'] {

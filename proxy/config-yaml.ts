@@ -4,21 +4,9 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import {
-  isAlias,
-  isMap,
-  isPair,
-  isScalar,
-  isSeq,
-  LineCounter,
-  parseDocument,
-  stringify,
-  visit,
-  type Document,
-  type Node,
-  type Scalar,
-} from 'yaml';
+import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, stringify, visit, type Document, type Node, type Scalar } from 'yaml';
 import { asError } from '../core/errors.ts';
+import { SECRET_KEYS, secretsIn } from './config-secrets.ts';
 
 /** Something wrong with a config file, and where. Lines and columns begin at 1; 0 where there is no place in the file. */
 export interface Problem {
@@ -36,8 +24,11 @@ export type KeyPath = readonly PropertyKey[];
 const FILE_BYTES_MAX = 64 * 1024;
 const CONFIG_BYTES_MAX = 1024 * 1024;
 const GOT_CHARS_MAX = 60;
-/** Their values are not shown, wherever they stand. */
-export const SECRET_KEYS = /(secrets?|token|bearer|password|key|headers)$/i;
+/** What a variable gave. */
+interface Given {
+  readonly value: string;
+  readonly isFile: boolean;
+}
 
 /** What a config file holds, and where. */
 export class ConfigText {
@@ -50,7 +41,7 @@ export class ConfigText {
   /** Scalars with variables, as they are written. */
   readonly #written = new Map<Scalar, string>();
   /** What their variables gave. */
-  readonly #given = new Map<Scalar, string[]>();
+  readonly #given = new Map<Scalar, Given[]>();
   /** Those of them with a variable that gave nothing. */
   readonly #unset = new Set<Scalar>();
 
@@ -147,22 +138,15 @@ export class ConfigText {
     return isScalar(node) ? this.#written.get(node) : undefined;
   }
 
-  /**
-   * What variables gave below `path` that may be a secret: all but what is the host of an address, or stands under a key that says what or where
-   * something is.
-   */
+  /** What variables gave below `path` and may be a secret (config-secrets.ts). */
   secretsBelow(path: KeyPath): string[] {
-    const node = this.#node(path);
-    const secrets: string[] = [];
-    if (!node) return secrets;
-    visit(node, {
-      Scalar: (key, scalar, ancestors) => {
-        const pair = ancestors.at(-1);
-        const name = key === 'value' && isPair(pair) && isScalar(pair.key) ? String(pair.key.value) : '';
-        for (const given of this.#given.get(scalar) ?? []) secrets.push(...secretsIn(name, String(scalar.value), given));
-      },
+    const below = showPath(path);
+    return [...this.#given].flatMap(([scalar, given]) => {
+      const at = this.#pathOf(scalar);
+      if (showPath(at.slice(0, path.length)) !== below) return [];
+      const text = String(scalar.value);
+      return given.flatMap(({ value, isFile }) => secretsIn(at, { text, value, isFile }));
     });
-    return secrets;
   }
 
   #add(path: KeyPath, offset: number, message: string): void {
@@ -236,7 +220,7 @@ export class ConfigText {
       }
       const given = match[0].endsWith('}') ? await this.#variable(match[1], env) : { problem: 'a closing }, got the end of the text' };
       if (given.value === undefined) this.#unresolved(scalar, match[0], given.problem);
-      else this.#given.set(scalar, [...(this.#given.get(scalar) ?? []), given.value]);
+      else this.#given.set(scalar, [...(this.#given.get(scalar) ?? []), { value: given.value, isFile: match[1].startsWith('file:') }]);
       resolved += given.value ?? '';
     }
     return resolved + written.slice(at);
@@ -268,20 +252,6 @@ export class ConfigText {
     });
     return found;
   }
-}
-
-/** Of these keys nothing is a secret. */
-const ADDRESS = /^[a-z][a-z+]*:\/\/(?:[^/?#]*@)?([^/?#]+)/i;
-/** A shorter path says what a place is for. */
-const PATH_CHARS_MIN = 16;
-const PLACE_KEYS = /^(name|kind|file|directory|database|table|prefix|host|port|user|module|cert|ca|facility|hostname|app|appName)$/;
-
-/** What of a text that a variable gave may be a secret; of an address that is its path, for many a webhook has its token there. */
-function secretsIn(key: string, value: string, given: string): string[] {
-  if (PLACE_KEYS.test(key)) return [];
-  if (ADDRESS.test(given)) return [new URL(given).pathname].filter(({ length }) => length >= PATH_CHARS_MIN);
-  const host = ADDRESS.exec(value)?.[1] ?? (key === 'address' ? value : '');
-  return host.includes(given) ? [] : [given];
 }
 
 /** `writers[0].batch.interval`. */

@@ -499,7 +499,8 @@ writers:
 
   it('knows which variables of a writer may be secrets, wherever they stand, and which say where something is', async () => {
     const env = {
-      HOOK: 'B0/hooksecret',
+      HOOK: 'B0:hooksecret',
+      TIMEOUT: '5000ms',
       HOST: 'ops.example',
       TOKEN: 'tok-12345',
       PASSWORD: 'pw-12345',
@@ -511,6 +512,8 @@ writers:
     kind: http
     url: "https://\${HOST}/services/\${HOOK}?team=\${NAME}"
     headers: { authorization: "Token token=\${TOKEN}" }
+    timeout: "\${TIMEOUT}"
+    filter: { types: ["\${NAME}"] }
   - { name: whole, kind: http, url: "\${URL}" }
   - { name: table, kind: sql, url: "postgres://me@\${HOST}/db", password: "\${PASSWORD}", table: "\${NAME}" }
 `;
@@ -518,7 +521,7 @@ writers:
     assert.deepEqual(
       config.writers.map(({ name, secrets }) => ({ name, secrets })),
       [
-        { name: 'hook', secrets: ['B0/hooksecret', 'events', 'tok-12345'] },
+        { name: 'hook', secrets: ['B0:hooksecret', 'events', 'tok-12345'] },
         { name: 'whole', secrets: ['/services/T0/B0/XyZ'] },
         { name: 'table', secrets: ['pw-12345'] },
       ],

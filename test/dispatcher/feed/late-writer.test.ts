@@ -2,6 +2,7 @@ import { assert } from 'chai';
 import { FondacoError } from '../../../core/errors.ts';
 import type { Writer } from '../../../core/writer.ts';
 import { LateWriter } from '../../../dispatcher/feed/late-writer.ts';
+import { feedSettings } from '../../../dispatcher/writer-settings.ts';
 import { failure } from '../../contract/writer-contract.ts';
 
 describe('a writer that is opened by its first write', () => {
@@ -70,6 +71,12 @@ describe('a writer that is opened by its first write', () => {
     );
     assert.deepEqual(writer.warnings(), ['its clock (***) is late']);
     await writer.close();
+  });
+
+  it('hides also in what a writer says that is open already', async () => {
+    const open: Writer = { write: () => Promise.reject(new FondacoError('UNAVAILABLE', 'no s3cret')) };
+    const [settings] = feedSettings([{ name: 'ops', writer: open, hide: (text) => text.replaceAll('s3cret', '***') }]);
+    assert.equal((await failure(settings!.writer.write([], never))).message, '[UNAVAILABLE] no ***');
   });
 
   it('gives an opening up that hangs when the write is aborted, closes what comes of it late, and opens anew', async () => {
