@@ -87,7 +87,7 @@ export class StoppedLife {
       const lock = await lockDirectory(place.directory, HOLDER);
       try {
         await linkStore(place.directory, join(view, place.life), [EXIT_FILE]);
-        await copyFile(join(place.directory, HEADS_FILE), join(view, place.life, HEADS_FILE)).catch(() => undefined); // it is written to
+        await copyHeads(place.directory, join(view, place.life));
       } finally {
         await lock.release();
       }
@@ -215,6 +215,13 @@ function placeOf(directory: string): LifePlace {
     // not a name of ours
   }
   return { component, life: basename(directory), directory };
+}
+
+/** A copy, for a journal writes into it in its place. A spool of an earlier version, or of one commit, has none. */
+async function copyHeads(from: string, to: string): Promise<void> {
+  await copyFile(join(from, HEADS_FILE), join(to, HEADS_FILE)).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  });
 }
 
 function textOf(error: unknown): string {

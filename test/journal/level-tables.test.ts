@@ -27,21 +27,30 @@ function variedText(random: () => number, at: number): string {
   return noise.repeat(Math.ceil(length / noise.length)).slice(0, length);
 }
 
-describe('tables that LevelDB compressed', () => {
+/** A directory of its own for each test, and a journal in it. */
+function inDirectory(): { readonly directory: string; readonly open: () => Promise<Journal> } {
   let directory: string;
   let remove: () => Promise<void>;
-
   beforeEach(async () => {
     const temp = await tempDirectory();
     directory = join(temp.path, 'journal');
     remove = temp.remove;
   });
   afterEach(() => remove());
+  return {
+    get directory() {
+      return directory;
+    },
+    open: () => LevelJournal.open(directory, { clock: new FakeClock(), stamp: { site: 's' }, recentBytes: 0 }),
+  };
+}
 
-  const open = (): Promise<Journal> => LevelJournal.open(directory, { clock: new FakeClock(), stamp: { site: 's' }, recentBytes: 0 });
+describe('tables that LevelDB compressed', () => {
+  const scene = inDirectory();
 
   it('are read to the last entry, and found unsafe at any flipped byte', async function () {
     this.timeout(30_000);
+    const { directory } = scene;
     const random = seeded(7);
     const db = openLevel(directory);
     const put = new Map<string, string>();
@@ -85,6 +94,7 @@ describe('tables that LevelDB compressed', () => {
   it('stay in the database after a repair, however often it is opened', async function () {
     this.timeout(30_000);
     const random = seeded(8);
+    const { directory, open } = scene;
     let journal = await open();
     const texts = Array.from({ length: 300 }, (_, at) => `${at} ${variedText(random, at + 1)}`);
     for (let at = 0; at < texts.length; at += 10) await record(journal, 'normal', ...texts.slice(at, at + 10));
@@ -135,18 +145,10 @@ describe('tables with deleted entries', () => {
 });
 
 describe('tables with a damaged filter', () => {
-  let directory: string;
-  let remove: () => Promise<void>;
-
-  beforeEach(async () => {
-    const temp = await tempDirectory();
-    directory = join(temp.path, 'journal');
-    remove = temp.remove;
-  });
-  afterEach(() => remove());
+  const scene = inDirectory();
 
   it('hide no row', async () => {
-    const open = (): Promise<Journal> => LevelJournal.open(directory, { clock: new FakeClock(), stamp: { site: 's' }, recentBytes: 0 });
+    const { directory, open } = scene;
     const journal = await open();
     await journal.commit((draft) => draft.put('f:ops', () => ({ cursor: 7 })));
     await journal.close();

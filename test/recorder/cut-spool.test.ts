@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert } from 'chai';
 import { repairLife } from '../../recorder/repair-life.ts';
@@ -77,6 +77,14 @@ describe('a spool whose log was cut short', () => {
     assert.deepEqual(await repairLife(place), { done: [], events, lost });
     const told = await drained(proxy);
     assert.deepEqual(told, { came: events.normal + events.urgent, lost: lost.normal + lost.urgent, damaged: 0 });
+  });
+
+  it('is not taken for whole by a check that cannot read what it held', async () => {
+    const place = await spooled(await kit.nobody());
+    rmSync(join(place.directory, 'heads'));
+    mkdirSync(join(place.directory, 'heads'));
+    const error: unknown = await StoppedLife.open(place).catch((thrown: unknown) => thrown);
+    assert.strictEqual((error as NodeJS.ErrnoException).code, 'EISDIR', String(error));
   });
 
   it('counts nothing twice when the one who found it is killed before it is sent', async () => {
