@@ -68,12 +68,14 @@ export function warningTexts({ name, warnings = [] }: WriterView): string[] {
 }
 
 /** What is to be said of a troubled writer: its last failure, and the answer if there was one. */
-export function troubleLines({ name, state, pausedSince, lastError }: WriterView): string[] {
+export function troubleLines({ name, state, dead, pausedSince, lastError }: WriterView): string[] {
   if (state === 'paused') return [`${visible(name)}: paused by hand since ${visible(pausedSince ?? '?')}, everything is kept for it`];
   if (!lastError) return [`${visible(name)}: ${visible(state)}`];
   const { message, answer = '' } = lastError;
   const short = answer.length > ANSWER_CHARS_MAX ? `${answer.slice(0, ANSWER_CHARS_MAX)}…` : answer;
-  return [`${visible(name)}: ${visible(message)}`, ...(short === '' ? [] : [`  it answered: ${visible(short)}`])];
+  // What a delivering one said last need not be why they died: another failure may have come and gone since.
+  const before = state === 'delivering' ? `${plural(dead, 'dead letter')}; it failed last with ` : '';
+  return [`${visible(name)}: ${before}${visible(message)}`, ...(short === '' ? [] : [`  it answered: ${visible(short)}`])];
 }
 
 /** What to type next: first for its state, then for its dead letters; nothing for a writer that needs nobody. */
@@ -82,7 +84,6 @@ export function nextSteps(writer: WriterView): string[] {
   const name = visible(writer.name);
   const letters = `fondaco dead-letter list ${name}`;
   if (state === 'refused' && writer.isFull) return [`${letters}; it goes on when some are replayed or purged`];
-  // What a delivering writer said last is why they died.
   const more = dead === 0 ? [] : [state === 'delivering' ? letters : `${letters} (${plural(dead, 'dead letter')} from before)`];
   switch (state) {
     case 'refused':

@@ -1,10 +1,10 @@
 /**
- * The client session of the Record stream, used by a recorder and by the upstream writer: connects, sends, takes replies, tries again.
+ * The client session of the Record stream, a recorder's: connects, sends, takes replies, tries again.
  * It holds no events: it asks each series for what follows `sent`, and tells it what became of that.
  *
  * - One stream at a time, to one of the proxies; after a failure the next in the list, and a wait when all were tried.
- * - At most 4 MiB and 64 batches on their way, and none of the normal lane beside one that waits for its reply for SLOW_MS: a proxy
- *   that is slow, or has many to serve, gets no more than it answers in that time. A batch is at most 1,000 events and about 1 MiB.
+ * - At most 4 MiB and 64 batches on their way, and of the normal lane what its congestion window allows. A batch is at most 1,000 events
+ *   and about 1 MiB, and no larger than that window.
  * - Series are asked in the order they are given, so urgent first; after four batches a later one gets its turn.
  * - A link that says nothing for REPLY_MS while batches are on their way has failed, whatever TCP believes.
  * - grpc-js keeps the process alive while a call is open. So after LINGER_MS with nothing to do the call is half-closed, and cancelled if
@@ -16,6 +16,7 @@ import type { Clock } from '../core/clock.ts';
 import { asError, FondacoError } from '../core/errors.ts';
 import type { FramedEvents } from './batch-codec.ts';
 import type { Bell } from '../core/bell.ts';
+import { CongestionWindow } from './congestion-window.ts';
 import { linkError } from './link-error.ts';
 import { RecordClient, type LinkSecurity, type RecordLink, type RecordStream } from './record-client.ts';
 import type { ReplyOutcome, SendWindow } from './send-window.ts';
@@ -26,7 +27,6 @@ const FLIGHTS_MAX = 64;
 const FLIGHT_BYTES_MAX = 4 * 1024 * 1024;
 /** Batches of earlier series in a row before a later one gets its turn. */
 const TURNS_MAX = 4;
-const SLOW_MS = 1_000;
 const CONNECT_MS = 5_000;
 const REPLY_MS = 10_000;
 const LINGER_MS = 500;
@@ -93,6 +93,7 @@ export async function runSession(parts: SessionParts, signal: AbortSignal): Prom
   const { bell, clock, connect = overGrpc } = parts;
   const wake = (): void => bell.ring();
   signal.addEventListener('abort', wake, { once: true });
+  const congestion = new CongestionWindow(FLIGHT_BYTES_MAX);
   let client: RecordLink | undefined;
   let failures = 0;
   let next = 0;
@@ -106,7 +107,7 @@ export async function runSession(parts: SessionParts, signal: AbortSignal): Prom
     let stream: Stream | undefined;
     try {
       client ??= connect(proxy, parts.security);
-      stream = new Stream(parts, client, () => void (failures = 0));
+      stream = new Stream(parts, client, congestion, () => void (failures = 0));
       await stream.run(signal);
     } catch (error) {
       client?.close();
@@ -143,6 +144,7 @@ interface SentBatch {
 class Stream {
   readonly #parts: SessionParts;
   readonly #client: RecordLink;
+  readonly #congestion: CongestionWindow;
   readonly #onAnswer: () => void;
   readonly #flights: SentBatch[] = [];
   readonly #throttledUntil = new Map<SendWindow, number>();
@@ -155,9 +157,10 @@ class Stream {
   #failure: Error | undefined;
   #isEnded = false;
 
-  constructor(parts: SessionParts, client: RecordLink, onAnswer: () => void) {
+  constructor(parts: SessionParts, client: RecordLink, congestion: CongestionWindow, onAnswer: () => void) {
     this.#parts = parts;
     this.#client = client;
+    this.#congestion = congestion;
     this.#onAnswer = onAnswer;
   }
 
@@ -195,6 +198,7 @@ class Stream {
 
   /** After a failure: everything unanswered is to be sent again. */
   reset(): void {
+    if (this.#flights.length > 0) this.#congestion.failed();
     for (const series of [...this.#parts.series(), ...this.#flights.map((flight) => flight.series)]) series.window.reset();
   }
 
@@ -203,7 +207,7 @@ class Stream {
     if (this.#failure || this.#isEnded || this.#isFull) return false;
     const series = this.#pick();
     if (!series) return false;
-    const limits = { eventsMax: BATCH_EVENTS_MAX, bytesMax: BATCH_BYTES_MAX };
+    const limits = { eventsMax: BATCH_EVENTS_MAX, bytesMax: Math.min(BATCH_BYTES_MAX, this.#congestion.bytes) };
     const { sent } = series.window;
     const read = series.read(limits);
     const cut = read instanceof Promise ? await read : read;
@@ -226,11 +230,10 @@ class Stream {
   #pick(): OutgoingSeries | undefined {
     const now = this.#parts.clock.monotonic();
     for (const [window, until] of this.#throttledUntil) if (until <= now) this.#throttledUntil.delete(window);
-    const isSlow = now - (this.#flights[0]?.at ?? now) >= SLOW_MS;
     const ready = this.#parts
       .series()
       .filter(({ hasMore, readableAtMs = 0, window }) => hasMore && readableAtMs <= now && !this.#throttledUntil.has(window))
-      .filter(({ window }) => !isSlow || window.lane === 'urgent');
+      .filter(({ window }) => window.lane === 'urgent' || this.#flightBytes < this.#congestion.bytes);
     if (ready.length > 1 && this.#turns >= TURNS_MAX) {
       this.#turns = 0;
       return ready[1];
@@ -258,8 +261,9 @@ class Stream {
       if (!flight || Buffer.compare(flight.series.window.series, reply.series) !== 0) {
         throw new FondacoError('UNAVAILABLE', 'replies must come in the order of the batches, got one of another series');
       }
-      this.#flightBytes -= flight.bytes;
       this.#repliedAt = this.#parts.clock.monotonic();
+      this.#congestion.answered(flight.bytes, this.#flightBytes, this.#repliedAt - flight.at);
+      this.#flightBytes -= flight.bytes;
       const { window } = flight.series;
       const outcome = window.reply(reply);
       if (outcome === 'throttled') this.#throttledUntil.set(window, this.#parts.clock.monotonic() + (reply.throttleMs ?? 0));

@@ -32,10 +32,10 @@ import { boundStreams } from './stream-bounds.ts';
 const MIB = 1024 * 1024;
 const MESSAGE_BYTES_MAX = 4 * MIB;
 /** What one stream may have sent without an answer, and all of them together so many times that. */
-const UNANSWERED_BYTES_MAX = 16 * MIB;
+const UNANSWERED_BYTES_MAX = 4 * MIB;
 const UNANSWERED_OF_ALL = 2;
-/** What a connection may send before it was read: some batches. */
-const WINDOW_BYTES = 4 * MIB;
+/** What a connection may send before it was read: some batches, and what a link of 10 MiB/s has on its way in a tenth of a second. */
+const WINDOW_BYTES = MIB;
 /** How often health is brought up to date, ms. */
 const HEALTH_MS = 500;
 /** How long a stop waits for what was taken to be answered, and then for clients to take note, ms. */

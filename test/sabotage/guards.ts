@@ -423,6 +423,20 @@ export const GUARDS: readonly Guard[] = [
     test: 'test/journal/level-error.test.ts',
   },
   {
+    guard: 'a slow proxy gets no more than it answers',
+    file: 'proto/session.ts',
+    from: 'this.#flightBytes < this.#congestion.bytes',
+    to: 'true',
+    test: 'test/proto/session.test.ts',
+  },
+  {
+    guard: 'what a narrow link did not pass comes in smaller pieces',
+    file: 'proto/session.ts',
+    from: 'if (this.#flights.length > 0) this.#congestion.failed();',
+    to: '',
+    test: 'test/proto/session.test.ts',
+  },
+  {
     guard: 'a link is given up for silence alone',
     file: 'proto/session.ts',
     from: 'Math.max(this.#flights[0].at, this.#repliedAt)',
