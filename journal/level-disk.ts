@@ -5,6 +5,7 @@
  * - `clear` is neither synced nor atomic: it is used only below a tail that is already committed.
  * - Array batches and sublevel options halve the rate: chained batches, keys made by hand.
  * - A scan over cleared ranges crawls: every scan begins at a known key.
+ * - Each open table keeps its index and its filter, some 50 KiB, and by default there may be a thousand: memory that grows with a backlog.
  * - Opening renames a new CURRENT into place and does not sync the directory: that is done here, before anything is taken.
  */
 import type { ClassicLevel } from 'classic-level';
@@ -33,6 +34,8 @@ import {
 import { BLOB_KEY, unsafeTables } from './level-tables.ts';
 import { makeDirectory, syncDirectory } from './make-directory.ts';
 
+const OPEN_FILES_MAX = 128;
+
 /**
  * Opens or creates the database, repairing what is damaged (level-repair.ts). Rejects FULL, UNAVAILABLE (held by another process, or an I/O
  * error), or CORRUPT where it does not open after a repair either.
@@ -58,7 +61,13 @@ export async function openLevelDisk(
     throw levelError(error, `the store ${directory} must open`);
   }
   const open = async (): Promise<ClassicLevel<Buffer, Buffer>> => {
-    const options = { keyEncoding: 'buffer', valueEncoding: 'buffer', compression: false, writeBufferSize: writeBufferBytes } as const;
+    const options = {
+      keyEncoding: 'buffer',
+      valueEncoding: 'buffer',
+      compression: false,
+      maxOpenFiles: OPEN_FILES_MAX,
+      writeBufferSize: writeBufferBytes,
+    } as const;
     // `level` is classic-level in Node; its own types are the intersection with the browser's, which has no snapshots.
     const db = new Level<Buffer, Buffer>(directory, options) as unknown as ClassicLevel<Buffer, Buffer>;
     try {
