@@ -71,6 +71,8 @@ export class Dispatcher {
   #counts: Counts = zeroCounts();
   #own!: OwnSeries;
   #dedup!: Dedup;
+  readonly #windowEnds = new Map<string, number>();
+  #isLoaded = false;
   #acceptance!: Acceptance;
   /** When `run` looks again, on the monotonic clock. */
   #wakeAt = Infinity;
@@ -227,7 +229,8 @@ export class Dispatcher {
     this.sites.load(rows);
     for (const { key, value } of rows) if (key.startsWith(FEED_PREFIX) && value !== undefined) this.#keepFieldsOf(value as FeedRow);
     this.#own = new OwnSeries(this.#options.node, clock.now());
-    this.#dedup = new Dedup({ options: this.#options.dedup, clock, counts: this.#counts, own: this.#own, random });
+    const ends = this.#windowEnds;
+    this.#dedup = new Dedup({ options: this.#options.dedup, clock, counts: this.#counts, own: this.#own, ends, random });
     this.#acceptance = new Acceptance({
       journal,
       series: this.#series,
@@ -241,7 +244,9 @@ export class Dispatcher {
       lose: this.lose.bind(this),
     });
     const { stamp } = journal.epochs.at(-1)!;
-    this.#gone = await this.#dedup.load(rows, stamp, (lane, position) => this.#readOne(lane, position));
+    const first = (lane: Lane, position: number): Promise<Entry | undefined> => this.#readOne(lane, position);
+    this.#gone = await this.#dedup.load(rows, stamp, first, { isReopened: this.#isLoaded });
+    this.#isLoaded = true;
     this.#bell.ring();
   }
 

@@ -60,6 +60,7 @@ export class Dedup {
   readonly #clock: Clock;
   readonly #counts: Counts;
   readonly #own: OwnSeries;
+  readonly #ends: Map<string, number>;
   readonly #seed: number;
   #windows: WindowTable;
   readonly #folds = new Map<number, Fold>();
@@ -72,18 +73,22 @@ export class Dedup {
     clock,
     counts,
     own,
+    ends,
     random,
   }: {
     options: DedupOptions;
     clock: Clock;
     counts: Counts;
     own: OwnSeries;
+    /** When folded windows end, on the monotonic clock, by the keys of their rows: kept by this, and asked after a reopening. */
+    ends: Map<string, number>;
     random: () => number;
   }) {
     this.#options = options;
     this.#clock = clock;
     this.#counts = counts;
     this.#own = own;
+    this.#ends = ends;
     this.#seed = Math.floor(random() * 2 ** 32);
     this.#windows = new WindowTable(options.windowsMax, this.#seed);
   }
@@ -95,12 +100,14 @@ export class Dedup {
 
   /**
    * Takes up the stored windows. `first` reads an entry. A window ends with the site and the labels of its first (`stamp`: those of now): a filter
-   * may name them. Returns those that cannot be reported any more, with what they held.
+   * may name them. Returns those that cannot be reported any more, with what they held. `isReopened`: by the process that stored them, which knows
+   * when they end; one that it does not know is over, and its end was not stored.
    */
   async load(
     rows: readonly Row[],
     stamp: Stamp,
     first: (lane: Lane, position: number) => Promise<Entry | undefined>,
+    { isReopened }: { isReopened: boolean },
   ): Promise<{ key: string; held: number }[]> {
     const now = this.#clock.monotonic();
     const found: { fold: Fold; entry: Entry; endsAt: number }[] = [];
@@ -115,11 +122,13 @@ export class Dedup {
         continue;
       }
       const isOver = !isDeepStrictEqual(entry.epoch.stamp, stamp);
-      const rest = isOver ? 0 : Math.min(restOfWait(row.intervalMs, row.beganAt, this.#clock.now()), this.#options.intervalMs);
+      const rest = Math.min(restOfWait(row.intervalMs, row.beganAt, this.#clock.now()), this.#options.intervalMs);
+      const endsAt = isReopened ? (this.#ends.get(key) ?? now) : now + rest;
       const fold = this.#fold(key, lane as Lane, row, isOver ? entry.epoch.stamp : undefined);
-      found.push({ fold, entry, endsAt: now + rest });
+      found.push({ fold, entry, endsAt: isOver ? now : endsAt });
     }
     found.sort((a, b) => a.endsAt - b.endsAt);
+    this.#ends.clear();
     const excess = found.length - this.#options.windowsMax;
     if (excess > 0) {
       // windowsMax was lowered: the oldest are closed early, at the first opportunity.
@@ -134,6 +143,7 @@ export class Dedup {
       this.#windows.find(entry.bytes, walk); // `add` goes by the hash of what was looked for last
       this.#windows.add(whole, walk, { lane: entry.lane, position: entry.position, endsAt });
       this.#folds.set(this.#windows.newest(), fold);
+      this.#ends.set(fold.key, endsAt);
       if (fold.held > 0) this.#interimAt = Math.min(this.#interimAt, fold.lastReportAt + INTERIM_MS);
     }
     return gone;
@@ -221,7 +231,9 @@ export class Dedup {
   #begin(slot: number): Fold {
     const key = `${WINDOW_PREFIX}${this.#windows.lane(slot)}/${String(this.#windows.position(slot)).padStart(16, '0')}`;
     const { intervalMs } = this.#options;
-    const elapsed = intervalMs - (this.#windows.endsAt(slot) - this.#clock.monotonic());
+    const endsAt = this.#windows.endsAt(slot);
+    this.#ends.set(key, endsAt);
+    const elapsed = intervalMs - (endsAt - this.#clock.monotonic());
     const beganAt = this.#clock.now() - elapsed;
     return this.#fold(key, this.#windows.lane(slot), { count: 1, held: 0, revision: 0, lastTime: '', beganAt, intervalMs });
   }
@@ -237,6 +249,7 @@ export class Dedup {
       if (fold.held > 0) this.#report(draft, slot, fold, this.#clock.monotonic());
       draft.delete(fold.key);
       this.#folds.delete(slot);
+      this.#ends.delete(fold.key);
     }
     this.#windows.removeOldest();
   }

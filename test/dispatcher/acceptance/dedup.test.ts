@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import type { DecodedEvent } from '../../../core/event-codec.ts';
 import { uuidText } from '../../../core/uuid.ts';
-import { DispatchKit, Sender, type KitOptions } from '../../support/dispatch-kit.ts';
+import { DispatchKit, failAfter, Sender, type KitOptions } from '../../support/dispatch-kit.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { auditStore, decodeOf, rowsOf } from '../../support/store-audit.ts';
 
@@ -337,4 +337,29 @@ describe('dedup', () => {
     await kit.clock.advance(11_000);
     expect(counts(delivered())).to.deep.equal(['0/1/1', '1/4/3']);
   });
+
+  for (const jump of [-1, 1]) {
+    describe(`when the disk fails, and the wall clock is ${jump} h off`, () => {
+      beforeEach(async () => {
+        await open({ clock: new FakeClock() });
+        await record({ message: 'a' }, { message: 'a' });
+        kit.clock.wall += jump * 3_600_000;
+        await kit.clock.advance(4000);
+        failAfter(kit.storage, { after: 0, fate: 'failed' });
+      });
+
+      it('ends a window after its interval', async () => {
+        await kit.dispatcher.accept(sender.batch(after, [{ message: 'b' }])).catch(() => undefined);
+        await kit.clock.advance(5_950);
+        expect(counts(delivered())).to.deep.equal(['0/1/1']);
+        await kit.clock.advance(300);
+        expect(counts(delivered())).to.deep.equal(['0/1/1', '1/2/1']);
+      });
+
+      it('ends one whose end was not stored', async () => {
+        await kit.clock.advance(6_500);
+        expect(counts(delivered())).to.deep.equal(['0/1/1', '1/2/1']);
+      });
+    });
+  }
 });

@@ -26,11 +26,14 @@ interface Sleeper {
 /** Without a turn of the event loop in which something happened: promises have settled by then, and so has what takes a turn of its own. */
 const QUIET_TURNS = 3;
 
+/** Calls to the file system, and the closing of its handles, as Node names them. */
+const FILE_WORK = /^(FSReq|CloseReq)/;
+
 /** Resolves when everything that can go on without time, disk and network has gone on: what is left of it is file system calls, and those are waited for. */
 export async function quiet(): Promise<void> {
   for (let turns = 0; turns < QUIET_TURNS; turns++) {
     await new Promise((resolve) => setImmediate(resolve));
-    if (process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'))) turns = -1;
+    if (process.getActiveResourcesInfo().some((name) => FILE_WORK.test(name))) turns = -1;
   }
 }
 
