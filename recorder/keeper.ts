@@ -72,7 +72,7 @@ export class Keeper {
     const giveUpQueued = (): void => {
       while (this.own.stores.normal.giveUp('oldest', 'spool-full'));
     };
-    this.#room = new SpoolRoom({ ...parts, lives: () => this.#lives, giveUpQueued });
+    this.#room = new SpoolRoom({ ...parts, lives: () => this.#lives, hasQueued: () => this.own.stores.normal.queued > 0, giveUpQueued });
     this.#spiller = new Spiller({ ...parts, own: this.own, life: this.#lifeParts, room: this.#room });
   }
 

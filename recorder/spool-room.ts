@@ -27,7 +27,9 @@ export interface RoomParts {
   readonly clock: Clock;
   /** All that are open, older ones first. */
   readonly lives: () => readonly Life[];
-  /** Gives up the normal events that wait in memory. */
+  /** Whether normal events wait in memory. */
+  readonly hasQueued: () => boolean;
+  /** Gives them up. */
   readonly giveUpQueued: () => void;
   readonly onProblem: (problem: FondacoError) => void;
 }
@@ -80,9 +82,12 @@ export class SpoolRoom {
   }
 
   async #giveUp(urgent: number, bytes: number): Promise<void> {
-    if (this.#parts.whenFull === 'drop-oldest') await this.#dropOldest('normal', bytes);
+    let isGiven = false;
+    if (this.#parts.whenFull === 'drop-oldest') isGiven = await this.#dropOldest('normal', bytes);
     else if (urgent > 0 && !this.#fits(urgent)) await this.#dropOldest('normal', urgent);
     if (this.#parts.whenFull !== 'drop-oldest' || urgent === 0 || this.#fits(urgent)) return;
+    // What a full disk gets back is seen late: the next time tells whether more has to go. Perhaps it is not ours to give: memory is filled first.
+    if (isGiven || (this.isLow && this.#parts.hasQueued())) return;
     this.#parts.giveUpQueued();
     await this.#dropOldest('urgent', urgent);
   }
@@ -112,13 +117,18 @@ export class SpoolRoom {
     return bytes <= this.#free && !this.isLow;
   }
 
-  /** One share: what is on its way keeps its room until it is settled, and a disk that others fill does not get it all at once. */
-  async #dropOldest(lane: Lane, bytes: number): Promise<void> {
+  /**
+   * One share: what is on its way keeps its room until it is settled, and a disk that others fill does not get it all at once. False if there
+   * was nothing.
+   */
+  async #dropOldest(lane: Lane, bytes: number): Promise<boolean> {
     // By what is kept, not by what the disk takes: that has, for a moment, the same twice while LevelDB compacts.
     const { bytesMax } = this.#parts;
     const share = this.isLow ? bytes : Math.max(this.#live + bytes - bytesMax, bytesMax * DROP_SHARE);
-    for (let isMore = true; isMore && this.#garbage < share;) isMore = await this.#dropOne(lane);
+    let isDropped = false;
+    for (let isMore = true; isMore && this.#garbage < share; isDropped ||= isMore) isMore = await this.#dropOne(lane);
     await this.#reclaim(1);
+    return isDropped;
   }
 
   async #dropOne(lane: Lane): Promise<boolean> {

@@ -87,6 +87,30 @@ describe('recorder, on a full disk', function () {
       } else assert.strictEqual(proxy.model.lost[0]?.range.first, 1);
     });
   }
+
+  it('gives up no urgent event while a normal one is left, however long it stays full', async () => {
+    const proxy = await kit.nobody();
+    const recorder = await open(proxy, 'drop-oldest');
+    let n = 0;
+    const record = (): string | undefined => recorder.event('test.Mixed', n++ % 50 === 0 ? 'critical' : 'info', long);
+    for (let i = 0; i < 400; i++) record();
+    await until('they are spooled', () => recorder.status().ledger.spooled === 400, 10_000);
+    await fillUntilFull(recorder);
+    for (let i = 0; i < 4000; i++) {
+      record();
+      if (i % 20 === 0) await turn();
+      if (i % 200 === 0) await recorder.flush(AbortSignal.timeout(200)).catch(() => undefined);
+    }
+    const { urgent, normal } = recorder.status().lanes;
+    assert.isAbove(normal.dropped, 0);
+    assert.isAbove(normal.spooled + normal.queued, 0);
+    assert.strictEqual(urgent.dropped, 0);
+    disk.empty();
+    await proxy.start();
+    const { recorded } = recorder.status().ledger;
+    await until('all is settled', () => recorder.status().ledger.settled + recorder.status().ledger.dropped === recorded, 20_000);
+    assertAccounted(proxy, recorder);
+  });
 });
 
 /** Every seq of each lane arrived once or was declared lost, and the proxy says the same as the recorder. */
