@@ -1,13 +1,14 @@
 /** Takes over what an earlier life left: its rows, its entries and its exit file, put together again as far as they check. */
+import { basename } from 'node:path';
 import type { LostRange } from '../core/batch.ts';
 import { FondacoError, isFondacoError } from '../core/errors.ts';
 import type { CutShort, Journal } from '../core/journal.ts';
 import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
-import { uuidBytes, uuidV7Bytes } from '../core/uuid.ts';
+import { uuidBytes, uuidText } from '../core/uuid.ts';
 import { readExitFile, setAsideExitFile, type ExitLane } from './exit-file.ts';
 import { isThere } from './life-directory.ts';
 import { attach, openOrSetAside } from './life-opening.ts';
-import { asLife, writeRows, type Life, type LifeParts } from './life.ts';
+import { asLife, seriesOf, writeRows, type Life, type LifeParts } from './life.ts';
 import { SeriesStore } from './series-store.ts';
 import { LIFE_KEY, seriesKey, SpoolLane, type SeriesRow } from './spool.ts';
 
@@ -96,7 +97,7 @@ async function restore(lane: Lane, { directory, journal, exit }: Left, parts: Li
   const { row, counted } = withLostEnd(await spooledRow(lane, journal, exit), lane, { directory, journal, onProblem: parts.onProblem });
   const rows = [row, exit?.row].filter((found) => found !== undefined);
   const newest = rows.reduce<SeriesRow | undefined>((best, found) => (best && best.settled >= found.settled ? best : found), undefined);
-  const series = (newest && uuidBytes(newest.series)) ?? uuidV7Bytes(parts.clock.now());
+  const series = (newest && uuidBytes(newest.series)) ?? seriesOf(basename(directory), lane);
   const start = { series, lane, settled: newest?.settled ?? 0, settledBy: newest?.settledBy ?? '' };
   const store = new SeriesStore(start, parts.clock, parts.events);
   for (const range of rows.flatMap((found): readonly LostRange[] => found.lost)) store.lost.add(range, range.cause);
@@ -110,7 +111,8 @@ async function restore(lane: Lane, { directory, journal, exit }: Left, parts: Li
 
 /**
  * A spool whose end is lost: as many seqs as it is known to have had positions are behind its last, at least, for those that were settled or
- * dropped before they were spilled took none. They are not there when they are read, and declared lost. Without a row nobody knows whose they were.
+ * dropped before they were spilled took none. They are not there when they are read, and declared lost. Where not even a row is left, how much was
+ * settled is unknown: the first ones are declared lost, and a proxy passes over what it knows.
  */
 function withLostEnd(
   row: SeriesRow | undefined,
@@ -118,11 +120,12 @@ function withLostEnd(
   { directory, journal, onProblem }: Pick<Left, 'directory' | 'journal'> & Pick<LifeParts, 'onProblem'>,
 ): { readonly row: SeriesRow | undefined; readonly counted: number | undefined } {
   const { cut } = journal;
-  const heads = cut && !cut.isGone ? cut.heads[lane] : 0;
+  const heads = cut?.heads[lane] ?? 0;
   const lost = heads - Math.max(journal.head(lane), row?.counted ?? 0);
   if (!cut || lost <= 0) return { row, counted: row?.counted };
-  onProblem(missing(directory, cut, `an end without ${lost} ${lane} events`));
-  return { row: row && { ...row, last: row.last + lost }, counted: heads };
+  if (!cut.isGone) onProblem(missing(directory, cut, `an end without ${lost} ${lane} events`));
+  const known = row ?? { series: uuidText(seriesOf(basename(directory), lane)), settled: 0, settledBy: '', last: 0, lost: [] };
+  return { row: { ...known, last: known.last + lost }, counted: heads };
 }
 
 function missing(directory: string, { at }: CutShort, got: string): FondacoError {

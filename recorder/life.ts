@@ -10,7 +10,7 @@ import type { Clock } from '../core/clock.ts';
 import { asError, FondacoError, isFondacoError } from '../core/errors.ts';
 import type { Draft, Journal } from '../core/journal.ts';
 import { LANES, perLane, type Lane, type PerLane } from '../core/lane.ts';
-import { uuidText, uuidV7Bytes } from '../core/uuid.ts';
+import { uuidBytes, uuidText, uuidV7Bytes } from '../core/uuid.ts';
 import { syncDirectory } from './exit-file.ts';
 import { directoryBytes, identityOf, NO_DIRECTORY } from './life-directory.ts';
 import { SeriesStore, type StoreEvents } from './series-store.ts';
@@ -59,8 +59,15 @@ const OVERHEAD_BYTES = 4 * 1024 * 1024;
 /** A new life; its directory is only named. `bornAt`: wall clock, ms, later than that of every life that is there. */
 export function newLife(base: string, bornAt: number, { clock, events }: Pick<LifeParts, 'clock' | 'events'>): Life {
   const id = uuidText(uuidV7Bytes(bornAt));
-  const stores = perLane((lane) => new SeriesStore({ series: uuidV7Bytes(clock.now()), lane }, clock, events));
+  const stores = perLane((lane) => new SeriesStore({ series: seriesOf(id, lane), lane }, clock, events));
   return asLife(join(base, id), stores);
+}
+
+/** The series of a life's lane: its id but for the last two bits, so that it is known when nothing is left of a life but its directory. */
+export function seriesOf(id: string, lane: Lane): Uint8Array {
+  const series = Uint8Array.from(uuidBytes(id)!);
+  series[15] = (series[15]! & 0xfc) | (1 + LANES.indexOf(lane));
+  return series;
 }
 
 /** A life of that directory, not opened. */

@@ -46,7 +46,7 @@ describe('a spool whose log was cut short', () => {
   beforeEach(() => kit.start());
   afterEach(() => kit.end());
 
-  for (const share of [0.9, 0.5, 0.2]) {
+  for (const share of [0.9, 0.5, 0.2, 0.02, 0]) {
     it(`declares lost exactly what lay behind, ${share} of it being left`, async () => {
       const proxy = await kit.nobody();
       cutLog(await spooled(proxy), share);
@@ -54,7 +54,11 @@ describe('a spool whose log was cut short', () => {
       assert.strictEqual(came + lost, EVENTS);
       assert.isAbove(lost, 0);
       assert.strictEqual(damaged, 1);
-      assert.isTrue(kit.errors.some(({ code, text }) => code === 'CORRUPT' && /an end without \d+ normal events/.test(text)));
+      assert.isTrue(
+        kit.errors.some(
+          ({ code, text }) => code === 'CORRUPT' && /an end without \d+ normal events|another one, which is empty/.test(text),
+        ),
+      );
     });
   }
 
@@ -96,11 +100,26 @@ describe('a spool whose log was cut short', () => {
     assert.strictEqual(came + lost, EVENTS);
   });
 
-  it('is told, though not counted, where another store lies in its place', async () => {
+  it('is put right where nothing is left of it, and its events are declared lost', async () => {
+    const proxy = await kit.nobody();
+    const place = await spooled(proxy);
+    cutLog(place, 0);
+    const { events, lost } = await repairLife(place);
+    assert.deepEqual(
+      [events, lost],
+      [
+        { urgent: 0, normal: 0 },
+        { urgent: 20, normal: 80 },
+      ],
+    );
+    assert.deepEqual(await drained(proxy), { came: 0, lost: EVENTS, damaged: 0 });
+  });
+
+  it('is told and counted where another store lies in its place', async () => {
     const proxy = await kit.nobody();
     const place = await spooled(proxy);
     rmSync(join(place.directory, 'db'), { recursive: true });
-    await drained(proxy);
+    assert.deepEqual(await drained(proxy), { came: 0, lost: EVENTS, damaged: 1 });
     assert.isTrue(kit.errors.some(({ code, text }) => code === 'CORRUPT' && text.includes('another one, which is empty')));
   });
 });
