@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { systemClock } from '../core/clock.ts';
 import { FondacoError, isFondacoError } from '../core/errors.ts';
 import type { Journal } from '../core/journal.ts';
+import { copyHeads } from '../journal/head-witness.ts';
 import { LevelJournal } from '../journal/level-journal.ts';
 import { holdsDatabase } from '../journal/level-repair.ts';
 import { lockDirectory } from '../journal/directory-lock.ts';
@@ -25,7 +26,7 @@ export async function directoryOf({ data, config }: { readonly data?: string; re
 
 /** The store itself, as a proxy opens it. */
 export function openStore(directory: string): Promise<Journal> {
-  return LevelJournal.open(directory, { clock: systemClock(), stamp: { site: '' }, holder: HOLDER, recentBytes: 0 });
+  return LevelJournal.open(directory, { clock: systemClock(), stamp: { site: '' }, holder: HOLDER, recentBytes: 0, isWitnessed: true });
 }
 
 /** Uses a view of the store's files, which changes nothing of them. Rejects UNAVAILABLE while a proxy has it. */
@@ -37,6 +38,7 @@ export async function onView<T>(directory: string, use: (journal: Journal) => Pr
   });
   try {
     await linkStore(directory, view);
+    await copyHeads(directory, view);
     const journal = await openStore(view);
     try {
       return await use(journal);

@@ -7,6 +7,7 @@ import type { Journal } from '../core/journal.ts';
 import { LANES, perLane, type PerLane } from '../core/lane.ts';
 import { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { History } from '../dispatcher/history/history.ts';
+import { cutOff } from '../dispatcher/ledger/mend.ts';
 import { verifyLedger, type Verification } from '../dispatcher/ledger/ledger-verify.ts';
 import { eventView } from '../proxy/http/event-view.ts';
 import { visible } from '../writers/console-line.ts';
@@ -131,7 +132,8 @@ async function readAll(directory: string, journal: Journal): Promise<JournalChec
   const rows: string[] = [];
   for (const prefix of ROWS) for await (const { key, value } of journal.rows(prefix)) if (value === undefined) rows.push(key);
   const ledger = await verifyLedger(journal, AbortSignal.timeout(2 ** 31 - 1));
-  const database = journal.salvaged.map((text) => text.replace(/;? (what was given up|it is in) .*/, ''));
+  const salvaged = journal.salvaged.map((text) => text.replace(/;? (what was given up|it is in) .*/, ''));
+  const database = [...salvaged, ...(await cutOff(journal)).problems];
   const isWhole = rows.length === 0 && database.length === 0 && ledger.isGood && LANES.every((lane) => lanes[lane].missing.length === 0);
   return { directory, isWhole, lanes, rows, database, ledger };
 }

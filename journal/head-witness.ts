@@ -3,7 +3,7 @@
  * durable, once a second at most, and at the end. LevelDB takes a log that was cut short for one that ends there: nothing inside the database
  * can tell. The file is not synced; one that is behind, or cannot be read, says less and nothing wrong.
  */
-import { readFile, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { Clock } from '../core/clock.ts';
@@ -80,6 +80,13 @@ export class HeadWitness {
       .catch(async (error: unknown) => ((error as NodeJS.ErrnoException).code === 'ENOENT' && !journal.isLow ? write('w') : undefined))
       .catch(() => undefined); // a disk that fails is told by the journal
   }
+}
+
+/** For a view of a store: a copy, for a journal writes into it in its place. A store of an earlier version, or of one commit, has none. */
+export async function copyHeads(from: string, to: string): Promise<void> {
+  await copyFile(join(from, HEADS_FILE), join(to, HEADS_FILE)).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  });
 }
 
 function parse(text: string): Heads | undefined {

@@ -3,7 +3,7 @@
  * whose files are links to the life's: LevelDB never writes into a file that was there. A life whose owner is alive is left alone.
  */
 import { rmSync } from 'node:fs';
-import { copyFile, readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import type { SeqRange } from '../core/batch.ts';
@@ -14,7 +14,7 @@ import { LANES, type Lane, type PerLane } from '../core/lane.ts';
 import { ProtobufReader } from '../core/protobuf.ts';
 import { LevelJournal } from '../journal/level-journal.ts';
 import { lockDirectory } from '../journal/directory-lock.ts';
-import { HEADS_FILE } from '../journal/head-witness.ts';
+import { copyHeads } from '../journal/head-witness.ts';
 import { linkStore } from '../journal/link-store.ts';
 import { restoreAll } from './adoption.ts';
 import { EXIT_FILE } from './exit-file.ts';
@@ -215,13 +215,6 @@ function placeOf(directory: string): LifePlace {
     // not a name of ours
   }
   return { component, life: basename(directory), directory };
-}
-
-/** A copy, for a journal writes into it in its place. A spool of an earlier version, or of one commit, has none. */
-async function copyHeads(from: string, to: string): Promise<void> {
-  await copyFile(join(from, HEADS_FILE), join(to, HEADS_FILE)).catch((error: unknown) => {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  });
 }
 
 function textOf(error: unknown): string {

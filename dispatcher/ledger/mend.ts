@@ -40,7 +40,7 @@ export interface CutOff {
 const NOTHING_CUT: CutOff = { lost: perLane(() => 0), problems: [] };
 
 /** What the journal is known to have held and has not. `isGoneTold`: where all of it is gone, that was told. Rejects as a read does. */
-export async function cutOff(journal: Journal, isGoneTold: boolean): Promise<CutOff> {
+export async function cutOff(journal: Journal, isGoneTold = false): Promise<CutOff> {
   const { cut } = journal;
   if (!cut || (cut.isGone && isGoneTold)) return NOTHING_CUT;
   const end = `what came after ${formatMs(cut.at)} may have gone with it: its end is not known`;

@@ -10,11 +10,15 @@ import { until } from '../support/until.ts';
 const EVENTS = 100;
 const kit = new RecorderKit();
 
+const seriesOfAll = new Set<string>();
+
 /** A life that has spooled its events, a commit for each ten of them, and is closed. */
 async function spooled(proxy: ScriptedProxy): Promise<LifePlace> {
+  seriesOfAll.clear();
   const first = await kit.open(proxy);
   for (let n = 1; n <= EVENTS; n++) {
-    first.event('a.B', n % 5 === 0 ? 'critical' : 'info', `m${n}`);
+    const id = first.event('a.B', n % 5 === 0 ? 'critical' : 'info', `m${n}`)!;
+    seriesOfAll.add(id.slice(0, id.lastIndexOf('-')));
     if (n % 10 === 0) await first.flush();
   }
   await first.close();
@@ -38,6 +42,10 @@ async function drained(proxy: ScriptedProxy): Promise<{ came: number; lost: numb
   await until('it has drained', () => later.status().older.lives === 0 && later.status().ledger.queued === 0, 15_000);
   await later.close();
   const lost = proxy.model.lost.reduce((sum, { range }) => sum + range.last - range.first + 1, 0);
+  assert.isTrue(
+    proxy.model.lost.every(({ series }) => seriesOfAll.has(series)),
+    'under the series that they had',
+  );
   const damaged = proxy.events.filter(({ type }) => type === 'fondaco.SpoolDamaged').length;
   return { came: proxy.events.length - damaged, lost, damaged };
 }

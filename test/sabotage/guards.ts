@@ -383,9 +383,30 @@ export const GUARDS: readonly Guard[] = [
   {
     guard: 'the end of a spool that is gone is counted',
     file: 'recorder/adoption.ts',
-    from: 'last: row.last + lost',
-    to: 'last: row.last',
+    from: 'last: known.last + lost',
+    to: 'last: known.last',
     test: 'test/recorder/cut-spool.test.ts',
+  },
+  {
+    guard: 'the series of a spool of which nothing is left is known by its name',
+    file: 'recorder/adoption.ts',
+    from: 'uuidText(seriesOf(basename(directory), lane))',
+    to: 'uuidText(seriesOf("01a20000-0000-7000-8000-000000000000", lane))',
+    test: 'test/recorder/cut-spool.test.ts',
+  },
+  {
+    guard: 'a full disk takes urgent events only when no normal one is left',
+    file: 'recorder/spool-room.ts',
+    from: 'if (isGiven || (this.isLow && this.#parts.hasQueued())) return;',
+    to: '',
+    test: 'test/recorder/full-disk.test.ts',
+  },
+  {
+    guard: 'of a store that was begun anew every writer hears',
+    file: 'dispatcher/feed/feed-loading.ts',
+    from: '{ isFirst: isAnew }',
+    to: '{ isFirst: false && isAnew }',
+    test: 'test/dispatcher/ledger/cut-log.test.ts',
   },
   {
     guard: 'the end of a spool that is gone is counted once',

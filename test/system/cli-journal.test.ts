@@ -1,4 +1,4 @@
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { parseEvent } from '../../core/event-input.ts';
@@ -104,5 +104,23 @@ describe('fondaco journal', function () {
     await proxy.start();
     expect(await proxy.ledger()).to.include({ isBalanced: true });
     await proxy.stop();
+  });
+
+  it('names an end that is lost, which the database cannot tell, and repairs it once', async () => {
+    await proxy.start();
+    const recorded = await Child.cli('record', '--file', join(folder.path, 'events.ndjson'), '--proxy', proxy.address, '--no-spool').ended;
+    expect(recorded.code, recorded.stderr).to.equal(0);
+    await proxy.stop();
+    const db = join(data, 'journal', 'db');
+    const log = (await readdir(db)).filter((name) => name.endsWith('.log')).sort().at(-1)!; // prettier-ignore
+    await truncate(join(db, log), Math.floor((await stat(join(db, log))).size / 2));
+    for (let look = 0; look < 2; look++) {
+      const { code, stdout } = await run('check');
+      expect(code, stdout).to.equal(1);
+      expect(stdout).to.match(/the end of the log was lost: positions \d+ to \d+ of the normal lane/);
+    }
+    const repaired = await run('repair', '--yes');
+    expect(repaired.stdout).to.match(/the end of the log was lost/);
+    expect((await run('repair', '--yes')).stdout).to.match(/nothing to repair/);
   });
 });

@@ -115,6 +115,10 @@ describe('a journal that has lost its end', () => {
     await record(second, 11, 11);
     const [what = ''] = second.dispatch.dispatcher.mended;
     assert.match(what, /is gone and another was begun: it had held positions up to \d+ of the urgent lane and 10 of the normal lane/);
+    await until('it is told to who takes it', () => told(second, 'fondaco.StoreMended').length === 1);
+    const ledger: Ledger = await second.dispatch.ledger();
+    assert.isTrue(ledger.isBalanced);
+    assert.deepEqual(ledger.writers.map(({ lanes }) => lanes.urgent.made), [1, 1], 'both are to hear of it'); // prettier-ignore
     await second.end();
     const third = await start();
     assert.deepEqual(third.dispatch.dispatcher.mended, []);
