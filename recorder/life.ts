@@ -107,32 +107,41 @@ export async function dropOldest(life: Life, lane: Lane): Promise<boolean> {
   if (first > cut.last) return true;
   store.lose({ first, last: cut.last }, 'spool-full');
   life.garbage += spool.forget(first, cut.last);
-  await writeRows(life);
-  await trim(life, lane);
+  const settled = await writeRows(life);
+  await trim(life, lane, settled[lane]);
   return true;
 }
 
-/** Writes back what is settled and lost, and trims. In this order: a crash between leaves entries that are passed over. */
+/**
+ * Writes back what is settled and lost, and trims. In this order, and no further than what was written: a crash between leaves entries that are
+ * passed over, and none that are missed.
+ */
 export async function writeBack(life: Life): Promise<void> {
   if (!life.journal) return;
-  await writeRows(life);
+  const settled = await writeRows(life);
   for (const lane of LANES) {
-    const { spool, window } = life.stores[lane];
+    const { spool } = life.stores[lane];
     if (!spool) continue;
-    life.garbage += spool.forget(0, window.settled);
-    await trim(life, lane);
+    life.garbage += spool.forget(0, settled[lane]);
+    await trim(life, lane, settled[lane]);
   }
 }
 
-/** The rows as they are now; with `sender` that of the life, too. */
-export async function writeRows({ journal, stores }: Life, sender?: { readonly node: string; readonly component: string }): Promise<void> {
+/** The rows as they are now; with `sender` that of the life, too. Resolves with what they say is settled. */
+export async function writeRows(
+  { journal, stores }: Life,
+  sender?: { readonly node: string; readonly component: string },
+): Promise<PerLane<number>> {
+  const settled: Record<Lane, number> = { urgent: 0, normal: 0 };
   await journal?.commit((draft) => {
     if (sender) putLife(draft, sender);
     for (const lane of LANES) {
       const row = stores[lane].row();
+      settled[lane] = row.settled;
       draft.put(seriesKey(lane), () => row);
     }
   });
+  return settled;
 }
 
 /** Who it was, for people. */
@@ -140,9 +149,8 @@ export function putLife(draft: Draft, { node, component }: { readonly node: stri
   draft.put(LIFE_KEY, () => ({ version: 1, node, component }));
 }
 
-async function trim({ journal, stores }: Life, lane: Lane): Promise<void> {
-  const { spool, window } = stores[lane];
-  const keep = spool!.positionToKeep(window.settled);
+async function trim({ journal, stores }: Life, lane: Lane, settled: number): Promise<void> {
+  const keep = stores[lane].spool!.positionToKeep(settled);
   if (keep > journal!.tail(lane)) await journal!.trim(lane, keep);
 }
 

@@ -113,7 +113,10 @@ ops     delivering       0       0       -     0      -     -`,
   it('does not say that dead letters died of what failed last', () => {
     const lastError = { code: 'UNAVAILABLE', message: '[UNAVAILABLE] connect ECONNREFUSED', at: '2026-01-01T00:00:00Z' };
     const screen = statusScreen(status({ writers: [writer('ops', { dead: 2, lastError })] }));
-    assert.include(screen, '\nops: 2 dead letters; it failed last with [UNAVAILABLE] connect ECONNREFUSED\n  → fondaco dead-letter list ops');
+    assert.include(
+      screen,
+      '\nops: 2 dead letters; it failed last with [UNAVAILABLE] connect ECONNREFUSED\n  → fondaco dead-letter list ops',
+    );
   });
 
   const steps: [what: string, more: Partial<StatusView>, step: string][] = [
