@@ -24,9 +24,9 @@ export async function directoryOf({ data, config }: { readonly data?: string; re
   return directory;
 }
 
-/** The store itself, as a proxy opens it. */
-export function openStore(directory: string): Promise<Journal> {
-  return LevelJournal.open(directory, { clock: systemClock(), stamp: { site: '' }, holder: HOLDER, recentBytes: 0, isWitnessed: true });
+/** The store itself, as a proxy opens it; with its witness only for who tells what that finds, for it is found once. */
+export function openStore(directory: string, { isWitnessed }: { readonly isWitnessed: boolean }): Promise<Journal> {
+  return LevelJournal.open(directory, { clock: systemClock(), stamp: { site: '' }, holder: HOLDER, recentBytes: 0, isWitnessed });
 }
 
 /** Uses a view of the store's files, which changes nothing of them. Rejects UNAVAILABLE while a proxy has it. */
@@ -39,7 +39,7 @@ export async function onView<T>(directory: string, use: (journal: Journal) => Pr
   try {
     await linkStore(directory, view);
     await copyHeads(directory, view);
-    const journal = await openStore(view);
+    const journal = await openStore(view, { isWitnessed: true });
     try {
       return await use(journal);
     } finally {

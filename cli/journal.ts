@@ -90,7 +90,7 @@ export async function repairJournal(flags: JournalFlags): Promise<void> {
   const directory = await directoryOf(flags);
   const what = `This repairs the journal in ${directory}: what cannot be read is given up, and set aside beside it as evidence.`;
   if (flags.yes !== true && !(await confirm(what))) return;
-  const journal = await openStore(directory);
+  const journal = await openStore(directory, { isWitnessed: true });
   try {
     const clock = systemClock();
     const settings = { dedup: { intervalMs: 86_400_000, windowsMax: 10_000_000 }, urgent: 'critical', node: hostname() } as const;
@@ -107,7 +107,7 @@ export async function repairJournal(flags: JournalFlags): Promise<void> {
 export async function compactJournal(flags: JournalFlags): Promise<void> {
   const directory = await directoryOf(flags);
   const before = await bytesIn(join(directory, 'db'));
-  const journal = await openStore(directory);
+  const journal = await openStore(directory, { isWitnessed: false });
   try {
     await journal.compact();
   } finally {

@@ -5,7 +5,7 @@
  * - `clear` is neither synced nor atomic: it is used only below a tail that is already committed.
  * - Array batches and sublevel options halve the rate: chained batches, keys made by hand.
  * - A scan over cleared ranges crawls: every scan begins at a known key.
- * - Each open table keeps its index and its filter, some 50 KiB, and by default there may be a thousand: memory that grows with a backlog.
+ * - Each open table keeps its index and its filter, some tens of KiB, and by default there may be a thousand: memory that grows with a backlog.
  * - Opening renames a new CURRENT into place and does not sync the directory: that is done here, before anything is taken.
  */
 import type { ClassicLevel } from 'classic-level';

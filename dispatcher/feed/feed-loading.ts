@@ -31,9 +31,9 @@ export async function loadFeedRow(
     const { row, damaged } = await lostFeedRow(journal, name, { counts: dispatcher.counts, filter, now: clock.now() });
     return { row, damage: { isRowLost: true, lost: perLane(() => 0), damaged } };
   }
-  // Of a store that was begun anew every writer is to hear: what tells it came before them all, and nothing else did.
-  const isAnew = journal.cut?.isGone === true && LANES.every((lane) => dispatcher.counts.accepted[lane] === 0);
-  const beginning = await beginningOf(journal, { isFirst: isAnew });
+  // Before the first event a store holds what it says of itself, such as that the one before it is gone: every writer is to hear that.
+  const isFirst = LANES.every((lane) => dispatcher.counts.accepted[lane] === 0);
+  const beginning = await beginningOf(journal, { isFirst });
   const row = (stored as FeedRow | undefined) ?? newFeedRow(beginning, filter, clock.now());
   return { row, damage: { isRowLost: false, ...(await mendDeadLetters(journal, name, row)) } };
 }

@@ -99,10 +99,13 @@ export async function readLedger(journal: Journal): Promise<Ledger> {
   };
 }
 
-/** Where a writer that is new begins: behind all that is there, or, `isFirst`, before it. What is accepted meanwhile is in neither or in both of the numbers. */
+/** Where a writer that is new begins: behind all that is there, or, `isFirst` (nothing was accepted yet), before it. What is accepted meanwhile is in neither or in both of the numbers. */
 export async function beginningOf(journal: Journal, { isFirst = false } = {}): Promise<Beginning> {
   const epoch = journal.epochs.at(-1)!.number;
-  if (isFirst) return { heads: perLane((lane) => journal.tail(lane)), counts: zeroCounts(), epoch };
+  if (isFirst) {
+    const heads = perLane((lane) => journal.tail(lane));
+    return { heads, counts: { ...zeroCounts(), made: perLane((lane) => heads[lane] - 1) }, epoch };
+  }
   const rows = await journal.snapshot(['m:lanes', LEDGER_ROW]);
   const { urgent, normal } = boundsOf(rows);
   const counts = { ...zeroCounts(), ...(valueOf(rows, LEDGER_ROW) as Counts | undefined) };

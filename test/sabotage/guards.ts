@@ -404,8 +404,8 @@ export const GUARDS: readonly Guard[] = [
   {
     guard: 'of a store that was begun anew every writer hears',
     file: 'dispatcher/feed/feed-loading.ts',
-    from: '{ isFirst: isAnew }',
-    to: '{ isFirst: false && isAnew }',
+    from: 'beginningOf(journal, { isFirst })',
+    to: 'beginningOf(journal)',
     test: 'test/dispatcher/ledger/cut-log.test.ts',
   },
   {

@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import { parseEvent } from '../../core/event-input.ts';
 import { Child, ProxyProcess, type Run } from '../support/processes.ts';
 import { tempDirectory } from '../support/temp-directory.ts';
+import { until } from '../support/until.ts';
 
 describe('fondaco journal', function () {
   this.timeout(120_000);
@@ -122,5 +123,23 @@ describe('fondaco journal', function () {
     const repaired = await run('repair', '--yes');
     expect(repaired.stdout).to.match(/the end of the log was lost/);
     expect((await run('repair', '--yes')).stdout).to.match(/nothing to repair/);
+  });
+
+  it('lets no verb take away what tells that a store is gone: every writer hears of it', async () => {
+    const db = join(data, 'journal', 'db');
+    for (const name of await readdir(db)) await truncate(join(db, name), 0);
+    for (const verb of ['check', 'compact', 'check']) {
+      const { code, stdout } = await run(verb);
+      if (verb === 'check')
+        expect({ code, isTold: stdout.includes('is gone and another was begun') }).to.deep.equal({ code: 1, isTold: true });
+    }
+    expect((await run('repair', '--yes')).stdout).to.match(/is gone and another was begun/);
+    const out = join(folder.path, 'out.ndjson');
+    await proxy.configure(`dedup: { interval: 0s }\nwriters: [{ name: out, kind: file, path: ${out} }]`);
+    await proxy.start();
+    const isThere = async (): Promise<boolean> => (await readFile(out, 'utf8').catch(() => '')).includes('fondaco.StoreMended');
+    await until('the writer hears of it', isThere);
+    expect(await proxy.ledger()).to.include({ isBalanced: true });
+    await proxy.stop();
   });
 });

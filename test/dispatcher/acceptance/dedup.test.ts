@@ -349,7 +349,8 @@ describe('dedup', () => {
       });
 
       it('ends a window after its interval', async () => {
-        await kit.dispatcher.accept(sender.batch(after, [{ message: 'b' }])).catch(() => undefined);
+        const failing = kit.dispatcher.accept(sender.batch(after, [{ message: 'b' }]));
+        expect(await failing.catch((error: unknown) => (error as { code: string }).code)).to.equal('FULL');
         await kit.clock.advance(5_950);
         expect(counts(delivered())).to.deep.equal(['0/1/1']);
         await kit.clock.advance(300);
