@@ -112,7 +112,7 @@ async function restore(lane: Lane, { directory, journal, exit }: Left, parts: Li
 /**
  * A spool whose end is lost: as many seqs as it is known to have had positions are behind its last, at least, for those that were settled or
  * dropped before they were spilled took none. They are not there when they are read, and declared lost. Where not even a row is left, how much was
- * settled is unknown: the first ones are declared lost, and a proxy passes over what it knows.
+ * settled is unknown: the first ones are declared lost, and the proxy that had taken some passes over those. Another proxy counts them, too.
  */
 function withLostEnd(
   row: SeriesRow | undefined,
